@@ -1,0 +1,1 @@
+"""Goal-conditioned agents on stable-baselines3. Empty on purpose: `agents.config` must load without torch."""

@@ -1,0 +1,37 @@
+"""The agent's settings, apart from the agent so that a command line can show them without importing torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentConfig:
+    """Defaults of `scripts.train`; measured on the two point-mass worlds."""
+
+    num_envs: int = 16  # envs that collect side by side
+    updates_per_step: float = 0.5  # gradient updates per env step
+    warmup_steps: int = 2_000  # env steps of uniformly random actions before the first update
+    batch_size: int = 256
+    hidden: tuple[int, ...] = (256, 256)  # units per layer of actor and critics
+    learning_rate: float = 1e-3
+    discount: float = 0.98
+    tau: float = 0.005  # share of the critics that goes into their targets per update
+    relabel_horizon: int = 16  # hindsight goals come from the next so many steps [env steps]
+    future_share: float = 0.5  # of a batch: goals achieved within the horizon
+    nearby_share: float = 0.3  # of a batch: hard negatives, near in space whatever the way; the rest keeps its own goal
+    practice_share: float = 0.8  # of the goals pursued while collecting: near ones, drawn from the buffer
+
+    def __post_init__(self) -> None:
+        for name in ("num_envs", "warmup_steps", "batch_size", "relabel_horizon"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 < self.discount < 1:
+            raise ValueError(f"discount must lie in (0, 1), got {self.discount}")
+        if self.updates_per_step <= 0 or self.learning_rate <= 0:
+            raise ValueError("updates_per_step and learning_rate must be positive")
+        for name in ("future_share", "nearby_share", "practice_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        if self.future_share + self.nearby_share > 1:
+            raise ValueError("future_share and nearby_share are shares of one batch: their sum must not exceed 1")

@@ -1,0 +1,118 @@
+"""The plain values that pass between stages: trajectories, plans, and the paths that an energy model learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+
+class NoPathError(Exception):
+    """The graph holds no path from the start to the goal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Consecutive states of one episode."""
+
+    states: Array  # (T + 1, S)
+    goals: Array  # (T + 1, G), the goal that each state achieves
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A chain of waypoints, with the graph it was found in (for pictures and audits)."""
+
+    waypoints: Array  # (K, S), start and goal excluded; K = 0 means straight to the goal
+    edge_steps: Array  # (K + 1,) predicted env steps of each link, the last one to the goal
+    nodes: Array  # (N, S) all sampled states
+    edges: NDArray[np.intp]  # (E, 2) rows [from, to]; 0 is the start, 1..N the nodes, N + 1 the goal
+
+    @property
+    def total_steps(self) -> float:
+        return float(self.edge_steps.sum())
+
+
+def pack_trajectories(trajectories: Sequence[Trajectory]) -> dict[str, NDArray]:
+    """Trajectories -> flat arrays for an npz file: states (N, S), goals (N, G), lengths (K,)."""
+    return {
+        "states": np.concatenate([trajectory.states for trajectory in trajectories]).astype(np.float32),
+        "goals": np.concatenate([trajectory.goals for trajectory in trajectories]).astype(np.float32),
+        "lengths": np.array([len(trajectory) for trajectory in trajectories], dtype=np.int64),
+    }
+
+
+def unpack_trajectories(arrays: dict[str, NDArray]) -> list[Trajectory]:
+    """The inverse of `pack_trajectories`. ValueError if an array is missing or the lengths do not add up."""
+    missing = {"states", "goals", "lengths"} - set(arrays)
+    if missing:
+        raise ValueError(f"trajectories lack {sorted(missing)}")
+    states, goals, lengths = arrays["states"], arrays["goals"], arrays["lengths"]
+    if not (lengths.sum() == len(states) == len(goals)):
+        raise ValueError(f"trajectory lengths add up to {lengths.sum()}, but there are {len(states)} states, {len(goals)} goals")
+    ends = np.cumsum(lengths)
+    return [Trajectory(states[end - n : end], goals[end - n : end]) for end, n in zip(ends, lengths, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class GoalEntries:
+    """`goal_of` for envs whose goal is a part of the state: the indices of that part."""
+
+    indices: tuple[int, ...]
+
+    @classmethod
+    def infer(cls, trajectories: Sequence[Trajectory]) -> GoalEntries:
+        """Find for each goal entry the state entry that always equals it. ValueError if there is none."""
+        states = np.concatenate([trajectory.states for trajectory in trajectories])
+        goals = np.concatenate([trajectory.goals for trajectory in trajectories])
+        indices = []
+        for entry in range(goals.shape[1]):
+            equal = np.flatnonzero((states == goals[:, entry : entry + 1]).all(axis=0))
+            if len(equal) == 0:
+                raise ValueError(
+                    f"no state entry equals entry {entry} of achieved_goal; the planner needs goals that are part of the "
+                    f"observation, so append achieved_goal to it"
+                )
+            indices.append(int(equal[0]))
+        return cls(tuple(indices))
+
+    def __call__(self, states: Array) -> Array:
+        """(..., S) -> (..., G)"""
+        return states[..., list(self.indices)]
+
+    def lift(self, goals: Array, states: Array) -> Array:
+        """Put (N, G) goals into (N, S) states: the remaining entries stay."""
+        lifted = states.copy()
+        lifted[:, list(self.indices)] = goals
+        return lifted
+
+
+def resample_by_arc_length(points: Array, num_points: int) -> Array:
+    """(T, G) polyline -> (num_points, G) at equal arc lengths, ends included.
+
+    Sampled by time, a slow-fast-slow motion puts an energy saddle mid-way (2.0 nats for minimum jerk); by arc length it
+    does not. A polyline of no length repeats its point.
+    """
+    lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    at = np.linspace(0.0, lengths[-1], num_points)
+    return np.stack([np.interp(at, lengths, column) for column in points.T], axis=1).astype(np.float32)
+
+
+def farthest_points(points: Array, num_points: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """(N, D) -> (num_points,) indices spread by farthest-point sampling from a random first. ValueError if N is fewer."""
+    if num_points > len(points):
+        raise ValueError(f"asked for {num_points} of {len(points)} points")
+    chosen = np.empty(num_points, dtype=np.intp)
+    chosen[0] = rng.integers(len(points))
+    gaps = np.full(len(points), np.inf)
+    for i in range(1, num_points):
+        gaps = np.minimum(gaps, ((points - points[chosen[i - 1]]) ** 2).sum(axis=1))
+        chosen[i] = gaps.argmax()
+    return chosen

@@ -1,0 +1,63 @@
+"""Distances from a goal-conditioned critic (SoRB, arXiv:1906.05253)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+_PAIRS_AT_ONCE = 4096  # bounds memory, and keeps the activations of a 256-unit layer within a core's cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class QValueDistanceConfig:
+    discount: float  # the critic's
+    max_steps: float = 120.0  # predictions beyond count as unreachable [env steps]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.discount < 1:
+            raise ValueError(f"discount must lie in (0, 1), got {self.discount}")
+        if self.max_steps <= 1:
+            raise ValueError(f"max_steps must exceed 1, got {self.max_steps}")
+
+
+@dataclass(frozen=True, eq=False)
+class QValueDistance:
+    """Expected env steps under the policy, by the most pessimistic of K critics.
+
+    One false short edge is a wormhole that a shortest-path search will find, so a pair is as far apart as the critic
+    that thinks it farthest says. The critics must hold plain returns: no entropy bonus.
+    """
+
+    q_values: Callable[[Array, Array], Array]  # (B, S), (B, G) -> (K, B) returns of the policy's own action
+    config: QValueDistanceConfig
+    Config: ClassVar = QValueDistanceConfig
+
+    def pairwise(self, states: Array, goals: Array) -> Array:
+        """(N, S), (M, G) -> (N, M) expected env steps in [1, max_steps), inf beyond."""
+        rows, columns = (index.ravel() for index in np.indices((len(states), len(goals))))
+        steps = np.empty(len(rows), dtype=np.float32)
+        for i in range(0, len(rows), _PAIRS_AT_ONCE):
+            part = slice(i, i + _PAIRS_AT_ONCE)
+            q = self.q_values(states[rows[part]], goals[columns[part]]).min(axis=0)
+            steps[part] = q_to_steps(q, self.config.discount, self.config.max_steps)
+        steps[steps >= self.config.max_steps] = np.inf
+        return steps.reshape(len(states), len(goals))
+
+
+def q_to_steps(q: Array, discount: float, max_steps: float) -> Array:
+    """Turn goal-conditioned returns into expected env steps; (...) -> (...) in [1, max_steps].
+
+    Reward is -1 per step and 0 on the step that reaches the goal, where the episode ends, so a goal d steps away has
+    q = -(1 - discount**(d - 1)) / (1 - discount); this inverts it. max_steps caps the inverse, which explodes near
+    q = -1 / (1 - discount). q above 0 is critic error and counts as one step. ValueError unless 0 < discount < 1.
+    """
+    if not 0 < discount < 1:
+        raise ValueError(f"discount must lie in (0, 1), got {discount}")
+    remaining = np.clip(1 + (1 - discount) * np.asarray(q, dtype=np.float64), discount ** (max_steps - 1), 1.0)
+    return np.asarray(1 + np.log(remaining) / np.log(discount), dtype=np.float32)

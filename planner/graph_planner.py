@@ -1,0 +1,42 @@
+"""Sampler + distance + search: the planner of the main job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .data import Plan
+from .graph import build_graph, shortest_plan
+from .protocols import DistanceModel, StateSampler
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphPlannerConfig:
+    num_nodes: int = 100
+    max_edge: float = 12.0  # longest link [env steps]: no longer than what the agent reaches without fail
+
+    def __post_init__(self) -> None:
+        if self.num_nodes < 0:
+            raise ValueError(f"num_nodes must not be negative, got {self.num_nodes}")
+        if not self.max_edge >= 1:
+            raise ValueError(f"max_edge must be at least 1 env step, got {self.max_edge}")
+
+
+@dataclass(frozen=True, eq=False)
+class GraphPlanner:
+    sampler: StateSampler
+    distance: DistanceModel
+    goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
+    config: GraphPlannerConfig
+
+    def plan(self, state: Array, goal: Array, rng: np.random.Generator) -> Plan:
+        """(S,), (G,) -> Plan; raises NoPathError, never returns a bad plan."""
+        nodes = self.sampler.sample(state, goal, self.config.num_nodes, rng)
+        targets = np.vstack([self.goal_of(nodes), goal])
+        steps = self.distance.pairwise(np.vstack([state, nodes]), targets)  # row 0 is the start, last column the goal
+        return shortest_plan(build_graph(steps, self.config.max_edge), nodes)

@@ -1,0 +1,97 @@
+"""Paths for the energy model to learn from: pieces of trajectories, and shortest paths stitched from many of them.
+
+A trajectory is no longer than a training episode, yet a plan is asked for pairs farther apart than any. Stitching
+joins states of different trajectories wherever the distance model says that the agent can go from one to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import dijkstra
+
+from .data import GoalEntries, Trajectory, farthest_points, resample_by_arc_length
+from .graph import edge_costs
+from .protocols import DistanceModel
+
+Array = NDArray[np.floating]
+
+_POINTS = 33  # per path
+_GRAPHS = 4
+_NODES = 400  # of a stitched graph, spread over goal space among ten times as many visited states
+
+
+def hindsight_paths(
+    trajectories: Sequence[Trajectory],
+    distance: DistanceModel,
+    num_paths: int,
+    sharpness: float,
+    rng: np.random.Generator,
+) -> tuple[Array, Array]:
+    """Pieces of trajectories between two random moments -> paths (N, 33, G), weights (N,).
+
+    Each is weighed exp(-sharpness (rho - 1)) by its optimality rho >= 1, the steps it took over the steps it should
+    have taken: exploring trajectories fan out and would blur the way. Pieces that stand still are dropped.
+    """
+    ends = []
+    for _ in range(num_paths):
+        trajectory = trajectories[rng.integers(len(trajectories))]
+        first, last = np.sort(rng.choice(len(trajectory), size=2, replace=False)) if len(trajectory) > 1 else (0, 0)
+        ends.append((trajectory, first, last))
+    ends = [(t, first, last) for t, first, last in ends if np.ptp(t.goals[first : last + 1], axis=0).any()]
+    if not ends:
+        raise ValueError("no trajectory moves; there is nothing to learn from")
+    paths = np.stack([resample_by_arc_length(t.goals[first : last + 1], _POINTS) for t, first, last in ends])
+    taken = np.array([last - first for _, first, last in ends])
+    needed = np.array([distance.pairwise(t.states[[first]], t.goals[[last]])[0, 0] for t, first, last in ends])
+    return paths, np.exp(-sharpness * np.maximum(taken / needed - 1, 0.0)).astype(np.float32)
+
+
+def stitched_paths(
+    trajectories: Sequence[Trajectory],
+    distance: DistanceModel,
+    goal_of: GoalEntries,
+    max_edge: float,
+    num_paths: int,
+    rng: np.random.Generator,
+) -> Array:
+    """Shortest paths between random pairs of visited states -> (num_paths, 33, G).
+
+    Several graphs, each over visited states of its own, share the work: the paths of one graph run together into a few
+    highways, those of several spread about the true way. ValueError if a graph holds no link.
+    """
+    states = np.concatenate([trajectory.states for trajectory in trajectories])
+    parts = []
+    for count in np.diff(np.linspace(0, num_paths, _GRAPHS + 1).astype(int)):
+        some = states[rng.permutation(len(states))[: 10 * _NODES]]
+        nodes = some[farthest_points(goal_of(some), min(_NODES, len(some)), rng)]
+        parts.append(_paths_through(nodes, distance, goal_of, max_edge, count, rng))
+    return np.concatenate(parts)
+
+
+def _paths_through(
+    states: Array, distance: DistanceModel, goal_of: GoalEntries, max_edge: float, num_paths: int, rng: np.random.Generator
+) -> Array:
+    goals = goal_of(states)
+    steps = distance.pairwise(states, goals)
+    # in even strides, as the planner's graph has it, so that what is learnt is what will be looked for
+    costs = np.where(steps <= max_edge, edge_costs(steps, max_edge), 0.0)
+    np.fill_diagonal(costs, 0.0)  # no link
+    lengths, before = dijkstra(costs, return_predecessors=True)
+    np.fill_diagonal(lengths, np.inf)
+    starts, ends = np.nonzero(np.isfinite(lengths))
+    if len(starts) == 0:
+        raise ValueError(f"no two of {len(states)} visited states are within {max_edge} env steps; train the agent longer")
+    chosen = rng.integers(len(starts), size=num_paths)
+    routes = (_trace(before[start], start, end) for start, end in zip(starts[chosen], ends[chosen], strict=True))
+    return np.stack([resample_by_arc_length(goals[route], _POINTS) for route in routes])
+
+
+def _trace(before: NDArray[np.integer], start: int, end: int) -> list[int]:
+    """Walk one row of predecessors back from `end` to `start`, and turn it round."""
+    path = [int(end)]
+    while path[-1] != start:
+        path.append(int(before[path[-1]]))
+    return path[::-1]

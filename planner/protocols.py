@@ -1,0 +1,50 @@
+"""The whole extension surface: what a sampler, a distance, a planner and a policy must offer. Nobody inherits."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .data import Plan
+
+Array = NDArray[np.floating]
+
+
+class StateSampler(Protocol):
+    """Proposes states that may lie on the way from a state to a goal."""
+
+    def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:
+        """(S,) state and (G,) goal, env units -> (num_samples, S). Unordered, repeats allowed; all randomness comes from rng."""
+        ...
+
+
+class DistanceModel(Protocol):
+    """Says how many env steps apart a state and a goal are."""
+
+    def pairwise(self, states: Array, goals: Array) -> Array:
+        """(N, S), (M, G) -> (N, M) expected env steps. Directed; never NaN; inf means unreachable."""
+        ...
+
+
+class Planner(Protocol):
+    """Turns a state and a goal into a chain of waypoints."""
+
+    def plan(self, state: Array, goal: Array, rng: np.random.Generator) -> Plan:
+        """(S,), (G,) -> Plan. Raises NoPathError when there is none, never returns a bad plan."""
+        ...
+
+
+class GoalPolicy(Protocol):
+    """Acts towards a goal; the signature is that of stable-baselines3's `predict`, so its `evaluate_policy` runs it."""
+
+    def predict(
+        self,
+        observation: dict[str, Array],
+        state: tuple[Any, ...] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[Array, tuple[Any, ...] | None]:
+        """Dict observation of one env or of B envs -> actions (A,) or (B, A), and what the policy carries on, one item per env."""
+        ...

@@ -1,0 +1,34 @@
+"""Nodes from the replay buffer (SoRB, arXiv:1906.05253)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import Trajectory
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaySamplerConfig:
+    pass
+
+
+@dataclass(frozen=True, eq=False)
+class ReplaySampler:
+    """Visited states, uniformly; the same for every start and goal."""
+
+    states: Array  # (M, S)
+    Config: ClassVar = ReplaySamplerConfig
+
+    @classmethod
+    def fit(cls, data: Sequence[Trajectory]) -> ReplaySampler:
+        return cls(np.concatenate([trajectory.states for trajectory in data]))
+
+    def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:
+        return self.states[rng.integers(len(self.states), size=num_samples)]
