@@ -1,0 +1,129 @@
+"""Closed loop: follow the plan, advance, replan, time out."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .data import NoPathError, Plan
+from .protocols import DistanceModel, GoalPolicy, Planner
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubgoalPolicyConfig:
+    reach: float = 12.0  # a subgoal is pursued at most this far ahead, when one is that near [env steps]
+    look_ahead: int = 3  # waypoints past the current one that may be taken instead
+    direct: float = 12.0  # a goal predicted to be nearer is pursued without a plan [env steps]
+    patience: float = 2.0  # times an edge's predicted steps before it counts as failed
+    slack: int = 6  # env steps added to that
+
+    def __post_init__(self) -> None:
+        if self.reach < 1 or self.direct < 0 or self.patience <= 0:
+            raise ValueError("reach must be at least 1, direct not negative, patience positive")
+        if self.look_ahead < 0 or self.slack < 0:
+            raise ValueError("look_ahead and slack must not be negative")
+
+
+@dataclass
+class Pursuit:
+    """What the policy carries on within one episode."""
+
+    rng: np.random.Generator
+    targets: Array  # (K, G) subgoals, the last one the goal itself
+    current: int = 0
+    deadline: float = 0.0  # env steps left for the current subgoal
+    replans: int = -1  # the first plan is not one
+    failed_plans: int = 0  # searches that found no path
+    plan_ms: list[float] = field(default_factory=list)
+    nodes: int = 0
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SubgoalPolicy:
+    """Hands the agent one subgoal of a plan after the other; is itself a GoalPolicy.
+
+    At each step the agent pursues the farthest of the next few waypoints within reach, never an earlier one. An edge
+    that takes far longer than predicted leads to a new plan from where the agent is. When no path is found the agent
+    heads for the goal itself and a new search follows at the deadline; `Pursuit.failed_plans` counts those.
+    """
+
+    agent: GoalPolicy
+    planner: Planner
+    distance: DistanceModel
+    goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
+    config: SubgoalPolicyConfig
+    seed: int = 0
+
+    def predict(
+        self,
+        observation: dict[str, Array],
+        state: tuple[Any, ...] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[Array, tuple[Pursuit, ...]]:
+        """As GoalPolicy says. The plan of an episode depends on its start, its goal and `seed` alone, not on its place in a batch."""
+        single = observation["observation"].ndim == 1
+        batch = {key: np.atleast_2d(values) for key, values in observation.items()}
+        states, goals = batch["observation"], batch["desired_goal"]
+        if state is None:
+            episode_start = np.ones(len(states), dtype=bool)
+        elif episode_start is None:
+            episode_start = np.zeros(len(states), dtype=bool)
+        pursuits = tuple(
+            self._begin(states[i], goals[i]) if episode_start[i] or state is None else state[i] for i in range(len(states))
+        )
+        for pursuit, here, goal in zip(pursuits, states, goals, strict=True):
+            if pursuit.deadline <= 0:
+                self._replan(pursuit, here, goal)
+            pursuit.deadline -= 1
+        self._advance(pursuits, states)
+        subgoals = np.stack([pursuit.targets[pursuit.current] for pursuit in pursuits]).astype(np.float32)
+        actions, _ = self.agent.predict({**batch, "desired_goal": subgoals}, deterministic=deterministic)
+        return (actions[0] if single else actions), pursuits
+
+    def _begin(self, state: Array, goal: Array) -> Pursuit:
+        place = zlib.crc32(np.concatenate([state, goal]).astype(np.float32).tobytes())
+        return Pursuit(np.random.default_rng([self.seed, place]), goal[None])
+
+    def _replan(self, pursuit: Pursuit, state: Array, goal: Array) -> None:
+        straight = float(self.distance.pairwise(state[None], goal[None])[0, 0])
+        pursuit.current, pursuit.targets = 0, goal[None]
+        pursuit.replans += 1
+        first = straight
+        if straight > self.config.direct:
+            began = time.perf_counter()
+            try:
+                pursuit.plan = self.planner.plan(state, goal, pursuit.rng)
+                pursuit.targets = np.vstack([self.goal_of(pursuit.plan.waypoints), goal])
+                pursuit.nodes = len(pursuit.plan.nodes)
+                first = float(pursuit.plan.edge_steps[0])
+            except NoPathError:
+                pursuit.failed_plans += 1
+                first = self.config.direct
+            pursuit.plan_ms.append(1e3 * (time.perf_counter() - began))
+        pursuit.deadline = self._deadline(first)
+
+    def _advance(self, pursuits: tuple[Pursuit, ...], states: Array) -> None:
+        """Move each pursuit on to the farthest of its next waypoints within reach."""
+        offsets = range(self.config.look_ahead + 1)
+        ahead = [[min(p.current + k, len(p.targets) - 1) for k in offsets] for p in pursuits]
+        for pursuit, here, places in zip(pursuits, states, ahead, strict=True):
+            if pursuit.current == len(pursuit.targets) - 1:
+                continue
+            steps = self.distance.pairwise(here[None], pursuit.targets[places].astype(np.float32))[0]
+            within = [place for place, count in zip(places, steps, strict=True) if count <= self.config.reach]
+            if within and within[-1] > pursuit.current:
+                pursuit.current = within[-1]
+                pursuit.deadline = self._deadline(float(steps[places.index(within[-1])]))
+
+    def _deadline(self, steps: float) -> float:
+        return self.config.patience * min(steps, 2 * self.config.direct) + self.config.slack
