@@ -13,7 +13,7 @@ class AgentConfig:
     updates_per_step: float = 0.5  # gradient updates per env step
     warmup_steps: int = 2_000  # env steps of uniformly random actions before the first update
     batch_size: int = 256
-    hidden: tuple[int, ...] = (256, 256)  # units per layer of actor and critics
+    hidden: tuple[int, ...] = (128, 128)  # units per layer of actor and critics
     learning_rate: float = 1e-3
     discount: float = 0.98
     tau: float = 0.005  # share of the critics that goes into their targets per update

@@ -19,9 +19,9 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True, kw_only=True)
 class SubgoalPolicyConfig:
-    reach: float = 12.0  # a subgoal is pursued at most this far ahead, when one is that near [env steps]
+    reach: float = 16.0  # a subgoal is pursued at most this far ahead, when one is that near [env steps]
     look_ahead: int = 3  # waypoints past the current one that may be taken instead
-    direct: float = 12.0  # a goal predicted to be nearer is pursued without a plan [env steps]
+    direct: float = 16.0  # a goal predicted to be nearer is pursued without a plan [env steps]
     patience: float = 2.0  # times an edge's predicted steps before it counts as failed
     slack: int = 6  # env steps added to that
 

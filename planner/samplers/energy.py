@@ -15,6 +15,8 @@ from ..energy.model import EnergyModel
 
 Array = NDArray[np.floating]
 
+_NEIGHBOURS = 8  # visited states that lie, in the median, within the distance at which a place counts as visited
+
 
 @dataclass(frozen=True, eq=False)
 class EnergySampler:
@@ -29,7 +31,11 @@ class EnergySampler:
     config: SamplingConfig = field(default_factory=SamplingConfig)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_tree", cKDTree(self.goal_of(self.states)))
+        tree = cKDTree(self.goal_of(self.states))
+        some = tree.data[:: max(1, len(self.states) // 2_000)]
+        gaps = tree.query(some, k=_NEIGHBOURS)[0][:, -1]  # inf where there are fewer states
+        object.__setattr__(self, "_tree", tree)
+        object.__setattr__(self, "_gate", float(np.median(gaps[np.isfinite(gaps)])) if np.isfinite(gaps).any() else 0.0)
 
     @classmethod
     def fit(cls, data: Sequence[Trajectory], model: EnergyModel, config: SamplingConfig | None = None) -> EnergySampler:
@@ -38,5 +44,9 @@ class EnergySampler:
 
     def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:
         goals = self.model.sample(self.goal_of(state), goal, num_samples, self.config, rng)
-        _, nearest = self._tree.query(goals)  # type: ignore[attr-defined]
-        return self.goal_of.lift(goals, self.states[nearest])
+        gaps, nearest = self._tree.query(goals)  # type: ignore[attr-defined]
+        states = self.states[nearest]
+        # A place where nobody has been may be inside a wall: there the nearest visited state stands in as it is.
+        been = gaps <= self._gate  # type: ignore[attr-defined]
+        states[been] = self.goal_of.lift(goals[been], states[been])
+        return states

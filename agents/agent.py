@@ -1,0 +1,86 @@
+"""A trained agent without its training: acts, says returns, saves and loads. Loading needs no env."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from planner.storage import bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
+from stable_baselines3.sac.policies import MultiInputPolicy
+
+from .features import GoalFeatures
+
+Array = NDArray[np.floating]
+
+_WEIGHTS, _SETTINGS = "checkpoint/policy.safetensors", "checkpoint/agent.json"
+
+
+@dataclass(frozen=True, eq=False)
+class GoalAgent:
+    """A GoalPolicy with the critics that say how far a goal is."""
+
+    policy: MultiInputPolicy
+    hidden: tuple[int, ...]
+    discount: float
+
+    @classmethod
+    def blank(cls, observation_space: spaces.Dict, action_space: spaces.Box, hidden: tuple[int, ...], discount: float) -> GoalAgent:
+        """With random weights, for `load_agent`."""
+        policy = MultiInputPolicy(
+            observation_space, action_space, lambda _: 0.0, net_arch=list(hidden), features_extractor_class=GoalFeatures
+        )
+        policy.set_training_mode(False)
+        return cls(policy, hidden, discount)
+
+    def predict(
+        self,
+        observation: dict[str, Array],
+        state: tuple[Any, ...] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[Array, None]:
+        return self.policy.predict(observation, deterministic=deterministic)[0], None
+
+    @torch.no_grad()
+    def q_values(self, states: Array, achieved: Array, goals: Array) -> Array:
+        """(B, S), the (B, G) goals they achieve, (B, G) -> (K, B) returns of the deterministic action, by each critic."""
+        parts = {"observation": states, "achieved_goal": achieved, "desired_goal": goals}
+        observation = {name: torch.as_tensor(np.asarray(values, np.float32)) for name, values in parts.items()}
+        actions = self.policy.actor(observation, deterministic=True)
+        return torch.cat(self.policy.critic(observation, actions), dim=1).T.numpy()
+
+    def files(self) -> dict[str, bytes]:
+        """What `load_agent` reads. ValueError, naming the tensor, if a weight is not finite."""
+        settings = {
+            "observation_space": {name: _box_to_json(box) for name, box in self.policy.observation_space.items()},
+            "action_space": _box_to_json(self.policy.action_space),
+            "hidden": list(self.hidden),
+            "discount": self.discount,
+        }
+        return {_WEIGHTS: tensors_to_bytes(self.policy.state_dict()), _SETTINGS: json_to_bytes(settings)}
+
+
+def load_agent(run: Path) -> GoalAgent:
+    """The agent of a run folder. DamagedError if a file is missing or altered."""
+    settings = json.loads(read_file(run, _SETTINGS))
+    observation_space = spaces.Dict({name: _box_from_json(box) for name, box in settings["observation_space"].items()})
+    action_space = _box_from_json(settings["action_space"])
+    agent = GoalAgent.blank(observation_space, action_space, tuple(settings["hidden"]), settings["discount"])
+    agent.policy.load_state_dict(bytes_to_tensors(read_file(run, _WEIGHTS)))
+    return agent
+
+
+def _box_to_json(box: spaces.Space) -> dict[str, Any]:
+    assert isinstance(box, spaces.Box)  # for the type checker; SAC admits no other
+    return {"low": box.low.tolist(), "high": box.high.tolist(), "dtype": str(box.dtype)}
+
+
+def _box_from_json(box: dict[str, Any]) -> spaces.Box:
+    dtype = np.dtype(box["dtype"])
+    return spaces.Box(np.array(box["low"], dtype), np.array(box["high"], dtype), dtype=dtype.type)
