@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from planner.storage import bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
 from stable_baselines3.sac.policies import MultiInputPolicy
+
+from planner.storage import bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
 
 from .features import GoalFeatures
 
@@ -30,7 +31,9 @@ class GoalAgent:
     discount: float
 
     @classmethod
-    def blank(cls, observation_space: spaces.Dict, action_space: spaces.Box, hidden: tuple[int, ...], discount: float) -> GoalAgent:
+    def blank(
+        cls, observation_space: spaces.Dict, action_space: spaces.Box, hidden: tuple[int, ...], discount: float
+    ) -> GoalAgent:
         """With random weights, for `load_agent`."""
         policy = MultiInputPolicy(
             observation_space, action_space, lambda _: 0.0, net_arch=list(hidden), features_extractor_class=GoalFeatures

@@ -138,7 +138,9 @@ class GoalSAC(SAC):
             self._practice[fresh] = self.replay_buffer.practice_goals(achieved[fresh])
         return np.where(self._practising[:, None], self._practice, own)
 
-    def _store_transition(self, replay_buffer: Any, buffer_action: Any, new_obs: Any, reward: Any, dones: Any, infos: Any) -> None:
+    def _store_transition(
+        self, replay_buffer: Any, buffer_action: Any, new_obs: Any, reward: Any, dones: Any, infos: Any
+    ) -> None:
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
         self._last_episode_starts = dones
 

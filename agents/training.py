@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from planner.data import Trajectory
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+
+from planner.data import Trajectory
 
 from .agent import GoalAgent
 from .her_buffer import HerBuffer

@@ -73,9 +73,7 @@ class PointMass(gym.Env[dict[str, Array], Array]):
         self._trail: list[Array] = []
         self._distances: Array | None = None
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Array], dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Array], dict[str, Any]]:
         super().reset(seed=seed)
         options = options or {}
         start, goal = self._draw_pair(_check_difficulty(options.get("difficulty", self.difficulty)))

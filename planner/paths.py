@@ -19,8 +19,19 @@ from .protocols import DistanceModel
 Array = NDArray[np.floating]
 
 _POINTS = 33  # per path
+_STITCHED, _PIECES = 20_000, 2_000  # paths of each kind
+_SHARPNESS = 10.0  # of the optimality weight
 _GRAPHS = 4
 _NODES = 400  # of a stitched graph, spread over goal space among ten times as many visited states
+
+
+def training_paths(
+    trajectories: Sequence[Trajectory], distance: DistanceModel, goal_of: GoalEntries, max_edge: float, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """The mixture that the energy model is fitted to: paths (N, 33, G) and their weights (N,)."""
+    stitched = stitched_paths(trajectories, distance, goal_of, max_edge, _STITCHED, rng)
+    pieces, weights = hindsight_paths(trajectories, distance, _PIECES, _SHARPNESS, rng)
+    return np.concatenate([stitched, pieces]), np.concatenate([np.ones(len(stitched), np.float32), weights])
 
 
 def hindsight_paths(

@@ -108,7 +108,9 @@ def _read_manifest(folder: Path) -> dict[str, dict[str, str]]:
     try:
         content = path.read_bytes()
     except OSError:
-        raise DamagedError(f"{folder} is not a run folder: it has no {MANIFEST}; name a folder that scripts.train wrote") from None
+        raise DamagedError(
+            f"{folder} is not a run folder: it has no {MANIFEST}; name a folder that scripts.train wrote"
+        ) from None
     try:
         entries = json.loads(content)["files"]
         intact = _manifest_bytes(entries) == content

@@ -42,9 +42,7 @@ class EnergyModel:
         return self.network(candidates, start_t, goal_t, fractions_t).numpy()
 
     @torch.no_grad()
-    def sample(
-        self, start: Array, goal: Array, num_samples: int, config: SamplingConfig, rng: np.random.Generator
-    ) -> Array:
+    def sample(self, start: Array, goal: Array, num_samples: int, config: SamplingConfig, rng: np.random.Generator) -> Array:
         """(G,), (G,) -> (num_samples, G) from the fractions' strata, in equal numbers (to rounding), in random order."""
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
         strata = min(config.strata, num_samples)

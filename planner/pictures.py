@@ -1,0 +1,64 @@
+"""Pictures of plans and runs; each function draws on the axes it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from numpy.typing import NDArray
+
+from .data import Plan
+from .energy.model import EnergyModel
+
+Array = NDArray[np.floating]
+
+_START, _GOAL, _PATH = "#2f6db5", "#d1495b", "#e9a03b"
+
+
+def draw_walls(axes: Axes, walls: Array | None) -> None:
+    """Boxes (W, 2, 2) [low, high], where the env knows any."""
+    for low, high in walls if walls is not None else ():
+        axes.fill([low[0], high[0], high[0], low[0]], [low[1], low[1], high[1], high[1]], color="#3b4252", lw=0, zorder=2)
+
+
+def draw_ends(axes: Axes, start: Array, goal: Array) -> None:
+    axes.plot(*start, "o", color=_START, ms=8, zorder=6, label="start")
+    axes.plot(*goal, "*", color=_GOAL, ms=13, zorder=6, label="goal")
+    axes.set_aspect("equal")
+
+
+def draw_valley(axes: Axes, model: EnergyModel, start: Array, goal: Array, resolution: int = 80) -> None:
+    """The energy valley from start to goal (2-D goals): the least energy over fractions of the way, each normalised.
+
+    Raw energies carry an offset of their own per fraction, so the picture shows E + log Z(u), Z summed over the grid.
+    """
+    columns, rows = (np.linspace(model.low[i], model.high[i], resolution) for i in (0, 1))
+    grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
+    energies = model.energies(grid, start, goal, np.linspace(0.02, 0.98, 33))  # (U, P)
+    floor = energies.min(axis=1, keepdims=True)
+    log_partition = np.log(np.exp(floor - energies).mean(axis=1, keepdims=True)) - floor
+    valley = (energies + log_partition).min(axis=0).reshape(resolution, resolution)
+    drawn = np.minimum(valley, valley.min() + 12)
+    axes.contourf(columns, rows, drawn, levels=24, cmap="viridis_r", zorder=0)
+
+
+def draw_graph(axes: Axes, plan: Plan, places: Array, start: Array, goal: Array) -> None:
+    """The nodes, at (N, 2) places, with the edges between them."""
+    points = np.vstack([start, places, goal])
+    axes.add_collection(LineCollection(list(points[plan.edges]), colors="#9aa5b1", linewidths=0.25, alpha=0.5, zorder=1))
+    axes.scatter(*places.T, s=9, color="white", edgecolor="#333", linewidth=0.5, zorder=4)
+
+
+def draw_path(axes: Axes, waypoints: Array, start: Array, goal: Array) -> None:
+    axes.plot(*np.vstack([start, waypoints, goal]).T, "-o", color=_PATH, ms=4, lw=2, zorder=5, label="plan")
+
+
+def draw_trail(axes: Axes, trail: Sequence[Array]) -> None:
+    axes.plot(*np.array(trail).T, color=_START, lw=1.6, zorder=5, label="driven")
+
+
+def draw_curves(axes: Axes, steps: Array, success: Array, title: str) -> None:
+    axes.plot(steps, success, color=_START)
+    axes.set(xlabel="env steps", ylabel="success while training", ylim=(0, 1.02), title=title)

@@ -1,0 +1,76 @@
+"""Evaluate planners on env seeds: the same agent, the same episodes, figures with intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.common import PLANNERS, UsageError, load_run, make_env, parse_seeds, run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    run: Path  # a folder that scripts.train wrote
+    out: Path  # for results.csv and summary.json
+    planners: str = "none,replay,energy"
+    seeds: str = "0:100"  # a:b or 1,5,9
+    nodes: int = 100  # of each graph
+    episode_steps: int | None = None  # length of an episode; by default the env's own
+    difficulty: float | None = None  # draw only pairs farther apart than this quantile, where the env knows it
+    progress: bool = True
+
+
+def main(options: Options) -> None:
+    seeds = parse_seeds(options.seeds)
+    names = options.planners.split(",")
+    unknown = [name for name in names if name not in PLANNERS]
+    if unknown:
+        raise UsageError(f"--planners {unknown[0]!r} is unknown; choose from {', '.join(PLANNERS)}")
+    if options.nodes < 1:
+        raise UsageError(f"--nodes must be at least 1, got {options.nodes}")
+
+    import torch
+    from tqdm import tqdm
+
+    from planner.evaluation import evaluate, rows_to_csv, summarise
+    from planner.storage import json_to_bytes
+
+    torch.set_num_threads(1)
+    trained = load_run(options.run)
+    env = trained.config["env"]
+    settings: dict[str, Any] = {}
+    if options.episode_steps is not None:
+        settings["max_episode_steps"] = options.episode_steps
+    if options.difficulty is not None:
+        settings["difficulty"] = options.difficulty
+    policies = {name: trained.policy(name, options.nodes) for name in names}
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for name, policy in policies.items():
+        with tqdm(total=len(seeds), desc=f"{env} {name}", disable=not options.progress) as bar:
+            rows += evaluate(policy, lambda: make_env(env, **settings), seeds, env, name, lambda row, bar=bar: bar.update())
+        (options.out / "results.csv").write_text(rows_to_csv(rows))
+    summary = summarise(rows)
+    (options.out / "summary.json").write_bytes(json_to_bytes(summary))
+    print(table(env, summary))
+
+
+def table(env: str, summary: dict[str, dict[str, Any]]) -> str:
+    """The summary as lines of text."""
+    lines = [f"{env:<16}{'success':>9}{'95 % interval':>16}{'steps':>8}{'detour':>8}{'replans':>9}{'plan ms':>9}"]
+    for name, figures in summary.items():
+        low, high = figures["success_ci"]
+        lines.append(
+            f"  {name:<14}{figures['success']:>9.2f}{f'{low:.2f} to {high:.2f}':>16}{figures['steps_iqm']:>8.1f}"
+            f"{_number(figures['detour_mean'], 3):>8}{figures['replans_mean']:>9.2f}{_number(figures['plan_ms_median'], 0):>9}"
+        )
+    return "\n".join(lines)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+if __name__ == "__main__":
+    run(main, Options)
