@@ -16,7 +16,7 @@ _WALL, _FREE, _TRAIL, _MASS, _GOAL = "#3b4252", "#f7f7f5", "#8fb3d9", "#2f6db5",
 def draw_world(world: WallMap, position: NDArray, goal: NDArray, tolerance: float, trail: NDArray) -> NDArray[np.uint8]:
     """Walls, the trail so far, the mass, and the goal with its tolerance [m] -> (height, width, 3) RGB."""
     scale = _FRAME * _OVERSAMPLE / world.size.max()  # pixels per metre
-    width, height = (int(round(side * scale)) for side in world.size)
+    width, height = (round(side * scale) for side in world.size)
 
     def pixel(point: NDArray) -> tuple[float, float]:
         return float(point[0] * scale), float(height - point[1] * scale)  # y points up in the world

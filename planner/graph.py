@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +57,6 @@ def shortest_plan(graph: nx.DiGraph, nodes: Array) -> Plan:
             f"no path from start to goal through {len(nodes)} nodes and {graph.number_of_edges()} edges; "
             f"sample more nodes or allow longer edges"
         ) from None
-    edge_steps = np.array([graph.edges[link]["steps"] for link in zip(path, path[1:], strict=False)], dtype=np.float32)
+    edge_steps = np.array([graph.edges[link]["steps"] for link in itertools.pairwise(path)], dtype=np.float32)
     edges = np.array(graph.edges, dtype=np.intp).reshape(-1, 2)
     return Plan(nodes[np.array(path[1:-1], dtype=np.intp) - 1], edge_steps, nodes, edges)

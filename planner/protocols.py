@@ -46,5 +46,5 @@ class GoalPolicy(Protocol):
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
     ) -> tuple[Array, tuple[Any, ...] | None]:
-        """Dict observation of one env or of B envs -> actions (A,) or (B, A), and what the policy carries on, one item per env."""
+        """Dict observation of one env or of B envs -> actions (A,) or (B, A), and what is carried on, one item per env."""
         ...

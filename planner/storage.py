@@ -40,7 +40,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         _replace(folder / stored, content)
         after[name] = {"file": stored, "sha256": digest}
     _replace(folder / MANIFEST, _manifest_bytes(after))
-    for name, entry in before.items():
+    for entry in before.values():
         if entry["file"] not in {kept["file"] for kept in after.values()}:
             (folder / entry["file"]).unlink(missing_ok=True)
 

@@ -70,7 +70,7 @@ class SubgoalPolicy:
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
     ) -> tuple[Array, tuple[Pursuit, ...]]:
-        """As GoalPolicy says. The plan of an episode depends on its start, its goal and `seed` alone, not on its place in a batch."""
+        """As GoalPolicy says. An episode's plan depends on its start, its goal and `seed` alone, not on its place in a batch."""
         single = observation["observation"].ndim == 1
         batch = {key: np.atleast_2d(values) for key, values in observation.items()}
         states, goals = batch["observation"], batch["desired_goal"]

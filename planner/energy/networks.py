@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +20,7 @@ class BetweenEnergy(nn.Module):
         self.register_buffer("frequencies", torch.tensor(frequencies) * torch.pi, persistent=False)
         inputs = goal_size * (5 + 2 * len(frequencies)) + 1
         sizes = [inputs, *[hidden] * layers]
-        blocks = [part for pair in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(*pair), nn.SiLU())]
+        blocks = [part for pair in itertools.pairwise(sizes) for part in (nn.Linear(*pair), nn.SiLU())]
         self.layers = nn.Sequential(*blocks, nn.Linear(hidden, 1))
 
     def forward(self, candidates: Tensor, start: Tensor, goal: Tensor, fraction: Tensor) -> Tensor:
