@@ -61,7 +61,7 @@ class GoalAgent:
     def files(self) -> dict[str, bytes]:
         """What `load_agent` reads. ValueError, naming the tensor, if a weight is not finite."""
         settings = {
-            "observation_space": {name: _box_to_json(box) for name, box in self.policy.observation_space.items()},
+            "observation_space": {name: _box_to_json(box) for name, box in self.policy.observation_space.spaces.items()},
             "action_space": _box_to_json(self.policy.action_space),
             "hidden": list(self.hidden),
             "discount": self.discount,

@@ -20,6 +20,12 @@ class GoalFeatures(BaseFeaturesExtractor):
     visited range. `fit` sets the statistics once, from the first transitions; they are saved with the weights.
     """
 
+    state_mean: Tensor  # (S,)
+    state_scale: Tensor  # (S,)
+    goal_low: Tensor  # (G,)
+    goal_range: Tensor  # (G,)
+    frequencies: Tensor
+
     def __init__(self, observation_space: spaces.Dict) -> None:
         state_size = int(np.prod(observation_space["observation"].shape))
         goal_size = int(np.prod(observation_space["desired_goal"].shape))

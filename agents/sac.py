@@ -28,6 +28,10 @@ class GoalSAC(SAC):
     """
 
     replay_buffer: HerBuffer
+    log_ent_coef: Any  # always learned here, so never None; Any because SB3 declares it None-able
+    ent_coef_optimizer: Any
+    target_entropy: Any
+    _last_obs: Any  # dict observations only
 
     def __init__(self, env: VecEnv, config: AgentConfig, total_steps: int, seed: int, device: str = "cpu", **kwargs: Any) -> None:
         self.config = config
@@ -85,7 +89,7 @@ class GoalSAC(SAC):
             target = batch.rewards + (1 - batch.dones) * self.gamma * next_q
 
         q_values = _q_values(self.critic, features, batch.actions)
-        critic_loss = 0.5 * sum(F.mse_loss(q, target) for q in q_values)
+        critic_loss = 0.5 * torch.stack([F.mse_loss(q, target) for q in q_values]).sum()
         self.critic.optimizer.zero_grad()
         critic_loss.backward()
         self.critic.optimizer.step()

@@ -26,12 +26,13 @@ class FiniteVecEnv(VecEnvWrapper):
         self._step = 0
 
     def reset(self) -> Any:
-        observations = self.venv.reset()
+        observations: Any = self.venv.reset()
         self._check(observations)
         return observations
 
     def step_wait(self) -> Any:
-        observations, rewards, dones, infos = self.venv.step_wait()
+        stepped: Any = self.venv.step_wait()
+        observations, rewards, dones, infos = stepped
         self._step += 1
         self._check({**observations, "reward": rewards})
         for env, info in enumerate(infos):

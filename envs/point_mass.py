@@ -104,12 +104,12 @@ class PointMass(gym.Env[dict[str, Array], Array]):
         return states[..., :2]
 
     def shortest_length(self, starts: Array, goals: Array) -> Array:
-        """(N, 2), (N, 2) positions -> (N,) [m]: the least way to within `tolerance` of the goal (exact; 0 if there)."""
-        return np.maximum(self.map.shortest_length(starts, goals) - self.tolerance, 0.0)
+        """(N, 2), (N, 2) positions -> (N,) [m]: the shortest way (exact)."""
+        return self.map.shortest_length(starts, goals)
 
     def shortest_steps(self, starts: Array, goals: Array) -> Array:
-        """(N, 2), (N, 2) positions -> (N,) env steps: a lower bound, at full speed all the way."""
-        return np.ceil(self.shortest_length(starts, goals) / (self.max_speed * self.time_step))
+        """(N, 2), (N, 2) positions -> (N,) env steps to within `tolerance`: a lower bound, at full speed all the way."""
+        return np.ceil(np.maximum(self.shortest_length(starts, goals) - self.tolerance, 0.0) / (self.max_speed * self.time_step))
 
     def render(self) -> NDArray[np.uint8] | None:
         if self.render_mode is None:

@@ -21,7 +21,7 @@ class UsageError(Exception):
 
 def run(command: Callable[[Any], None], options: type) -> None:
     """Parse the command line and run; 2 on bad input and 130 on Ctrl-C, with one line and no traceback."""
-    parsed = tyro.cli(options, description=sys.modules[command.__module__].__doc__)
+    parsed: Any = tyro.cli(options, description=sys.modules[command.__module__].__doc__)
     try:
         command(parsed)
     except KeyboardInterrupt as interrupt:

@@ -15,6 +15,8 @@ class BetweenEnergy(nn.Module):
     offsets from both ends.
     """
 
+    frequencies: Tensor
+
     def __init__(self, goal_size: int, hidden: int, layers: int, frequencies: tuple[float, ...] = (1.0, 2.0)) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.tensor(frequencies) * torch.pi, persistent=False)
