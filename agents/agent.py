@@ -60,8 +60,10 @@ class GoalAgent:
 
     def files(self) -> dict[str, bytes]:
         """What `load_agent` reads. ValueError, naming the tensor, if a weight is not finite."""
+        observation_space = self.policy.observation_space
+        assert isinstance(observation_space, spaces.Dict)  # for the type checker; `blank` takes no other
         settings = {
-            "observation_space": {name: _box_to_json(box) for name, box in self.policy.observation_space.spaces.items()},
+            "observation_space": {name: _box_to_json(box) for name, box in observation_space.items()},
             "action_space": _box_to_json(self.policy.action_space),
             "hidden": list(self.hidden),
             "discount": self.discount,

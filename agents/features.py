@@ -27,8 +27,8 @@ class GoalFeatures(BaseFeaturesExtractor):
     frequencies: Tensor
 
     def __init__(self, observation_space: spaces.Dict) -> None:
-        state_size = int(np.prod(observation_space["observation"].shape))
-        goal_size = int(np.prod(observation_space["desired_goal"].shape))
+        state_size = spaces.flatdim(observation_space["observation"])
+        goal_size = spaces.flatdim(observation_space["desired_goal"])
         super().__init__(observation_space, state_size + goal_size * (2 + 4 * len(_FREQUENCIES)))
         self.register_buffer("state_mean", torch.zeros(state_size))
         self.register_buffer("state_scale", torch.ones(state_size))

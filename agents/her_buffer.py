@@ -71,7 +71,7 @@ class HerBuffer(DictReplayBuffer):
         self.first_step[step] = self._episode_start
         # An episode that reaches the end of the buffer is stored as two: indices never wrap within an episode.
         wrapped = self.pos <= step
-        self._episode_start = np.where(np.asarray(done) | wrapped, self.pos, self._episode_start)
+        self._episode_start = np.where(np.asarray(done, dtype=bool) | wrapped, self.pos, self._episode_start)
 
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> DictReplayBufferSamples:  # type: ignore[override]
         steps = self.rng.integers(self._num_stored, size=batch_size)

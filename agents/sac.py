@@ -31,6 +31,9 @@ class GoalSAC(SAC):
     log_ent_coef: Any  # always learned here, so never None; Any because SB3 declares it None-able
     ent_coef_optimizer: Any
     target_entropy: Any
+    critic_target: Any
+    actor: Any
+    critic: Any
     _last_obs: Any  # dict observations only
 
     def __init__(self, env: VecEnv, config: AgentConfig, total_steps: int, seed: int, device: str = "cpu", **kwargs: Any) -> None:

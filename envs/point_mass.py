@@ -22,7 +22,7 @@ U = ("#######", *("#..#..#",) * 13, "#.....#", "#.....#", "#######")
 _PAIRS_FOR_QUANTILES = 4096
 
 
-class PointMass(gym.Env[dict[str, Array], Array]):
+class PointMass(gym.Env[Any, Array]):
     """A mass with inertia among walls; it is to reach a position, at any velocity.
 
     | array | entry | meaning | unit | range |
@@ -66,7 +66,7 @@ class PointMass(gym.Env[dict[str, Array], Array]):
         speed = np.full(2, self.max_speed, dtype=np.float32)
         position = spaces.Box(np.zeros(2, np.float32), top)
         state = spaces.Box(np.concatenate([np.zeros(2, np.float32), -speed]), np.concatenate([top, speed]))
-        self.observation_space = spaces.Dict(observation=state, achieved_goal=position, desired_goal=position)
+        self.observation_space: spaces.Dict = spaces.Dict(observation=state, achieved_goal=position, desired_goal=position)
         self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
         self._position = self._velocity = np.zeros(2)
         self._goal = np.zeros(2, dtype=np.float32)

@@ -48,7 +48,7 @@ def hindsight_paths(
     """
     ends = []
     for _ in range(num_paths):
-        trajectory = trajectories[rng.integers(len(trajectories))]
+        trajectory = trajectories[int(rng.integers(len(trajectories)))]
         first, last = np.sort(rng.choice(len(trajectory), size=2, replace=False)) if len(trajectory) > 1 else (0, 0)
         ends.append((trajectory, first, last))
     ends = [(t, first, last) for t, first, last in ends if np.ptp(t.goals[first : last + 1], axis=0).any()]

@@ -48,7 +48,7 @@ def draw_graph(axes: Axes, plan: Plan, places: Array, start: Array, goal: Array)
     """The nodes, at (N, 2) places, with the edges between them."""
     points = np.vstack([start, places, goal])
     axes.add_collection(LineCollection(list(points[plan.edges]), colors="#9aa5b1", linewidths=0.25, alpha=0.5, zorder=1))
-    axes.scatter(*places.T, s=9, color="white", edgecolor="#333", linewidth=0.5, zorder=4)
+    axes.scatter(places[:, 0], places[:, 1], s=9, color="white", edgecolor="#333", linewidth=0.5, zorder=4)
 
 
 def draw_path(axes: Axes, waypoints: Array, start: Array, goal: Array) -> None:

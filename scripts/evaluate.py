@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,15 @@ def main(options: Options) -> None:
     rows = []
     for name, policy in policies.items():
         with tqdm(total=len(seeds), desc=f"{env} {name}", disable=not options.progress) as bar:
-            rows += evaluate(policy, lambda: make_env(env, **settings), seeds, env, name, lambda row, bar=bar: bar.update())
+            rows += evaluate(policy, partial(make_env, env, **settings), seeds, env, name, partial(_count, bar))
         (options.out / "results.csv").write_text(rows_to_csv(rows))
     summary = summarise(rows)
     (options.out / "summary.json").write_bytes(json_to_bytes(summary))
     print(table(env, summary))
+
+
+def _count(bar: Any, row: Any) -> None:
+    bar.update()
 
 
 def table(env: str, summary: dict[str, dict[str, Any]]) -> str:

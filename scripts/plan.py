@@ -77,7 +77,7 @@ def plan_and_draw(
     if name == "energy" and len(target) == 2:
         pictures.draw_valley(valley, trained.energy_model(), start, target)
     places = trained.goal_of(plan.nodes)
-    valley.scatter(*places[:, :2].T, s=8, color="white", edgecolor="#333", linewidth=0.5, zorder=3)
+    valley.scatter(places[:, 0], places[:, 1], s=8, color="white", edgecolor="#333", linewidth=0.5, zorder=3)
     pictures.draw_graph(graph, plan, places[:, :2], start[:2], target[:2])
     for axes in (graph, drive):
         pictures.draw_path(axes, trained.goal_of(plan.waypoints)[:, :2], start[:2], target[:2])

@@ -47,13 +47,13 @@ class EnergyModel:
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
         strata = min(config.strata, num_samples)
         fractions = (torch.arange(strata) + torch.rand(strata, generator=generator)) / strata
-        ends = [self.normalise(end)[None] for end in (start, goal)]
-        pool = self.proposal.sample(*ends, config.proposals, generator)  # (1, P, G), shared by the strata
-        start_t, goal_t = (end.expand(strata, -1) for end in ends)
+        first, last = self.normalise(start)[None], self.normalise(goal)[None]
+        pool = self.proposal.sample(first, last, config.proposals, generator)  # (1, P, G), shared by the strata
+        start_t, goal_t = first.expand(strata, -1), last.expand(strata, -1)
         per_stratum = -(-num_samples // strata)
         if config.method == "sir":
             energies = self.network(pool.expand(strata, -1, -1), start_t, goal_t, fractions)
-            log_density = self.proposal.log_density(pool, *ends).expand(strata, -1)
+            log_density = self.proposal.log_density(pool, first, last).expand(strata, -1)
             indices, effective = resample(energies, log_density, config.temperature, per_stratum, generator)
             self._warn_if_starved(effective * config.proposals)
             drawn = pool[0][indices]
