@@ -55,6 +55,8 @@ def main(options: Options) -> None:
         interrupted = True
     model.logger.close()
     trajectories = stored_trajectories(model.replay_buffer)
+    if not trajectories:
+        raise KeyboardInterrupt("before anything was learnt")
     files = trained_agent(model).files() | {"trajectories.npz": arrays_to_bytes(pack_trajectories(trajectories))}
     write_files(options.out, files)
     if interrupted:

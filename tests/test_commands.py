@@ -1,0 +1,97 @@
+"""The commands as a user runs them: a small run end to end, and one clear line for each kind of bad input."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SMALL = ["--env", "PointMass-v0", "--steps", "5000", "--agent.updates-per-step", "0.4", "--energy.train-steps", "60"]
+
+
+def command(*arguments):
+    return subprocess.run([sys.executable, "-m", *map(str, arguments)], capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    done = command("scripts.train", *SMALL, "--out", folder, "--no-progress", "--no-tensorboard")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_a_small_run_reaches_what_an_untrained_agent_does_not(trained, tmp_path):
+    """Seed 0, 5,000 env steps, 20 env seeds. An agent with random weights reaches at most 0.2; this one reached 1.0."""
+    done = command("scripts.evaluate", "--run", trained, "--out", tmp_path, "--seeds", "10000:10020", "--no-progress")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary.keys() == {"none", "replay", "energy"}
+    assert summary["none"]["success"] >= 0.7 and summary["energy"]["success"] >= 0.7
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 61
+
+
+@pytest.mark.slow
+def test_plan_writes_its_json_and_picture(trained, tmp_path):
+    done = command("scripts.plan", "--run", trained, "--out", tmp_path, "--seed", 10_000)
+    assert done.returncode == 0, done.stderr
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert len(plan["nodes"]) == 100 and len(plan["steps"]) == len(plan["waypoints"]) + 1
+    assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_two_seeded_runs_agree_bit_for_bit(trained, tmp_path):
+    again = tmp_path / "again"
+    assert command("scripts.train", *SMALL, "--out", again, "--no-progress", "--no-tensorboard").returncode == 0
+    for name in ("checkpoint/policy.safetensors", "trajectories.npz", "energy/model.safetensors"):
+        assert (again / name).read_bytes() == (trained / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_a_damaged_run_is_named(trained, tmp_path):
+    for path in [path for path in trained.rglob("*") if path.suffix in (".safetensors", ".npz", ".json")]:
+        broken = tmp_path / "broken"
+        shutil.copytree(trained, broken)
+        target = broken / path.relative_to(trained)
+        content = bytearray(target.read_bytes())
+        content[len(content) // 2] ^= 1
+        target.write_bytes(bytes(content))
+        done = command("scripts.evaluate", "--run", broken, "--out", tmp_path / "out", "--seeds", "0:1")
+        assert done.returncode == 2 and "Traceback" not in done.stderr and target.name in done.stderr
+        shutil.rmtree(broken)
+
+
+@pytest.mark.slow
+def test_a_goal_in_the_wrong_place_is_named(trained, tmp_path):
+    for goal, word in (("99 99", "outside"), ("1 1", "wall")):
+        done = command("scripts.plan", "--run", trained, "--out", tmp_path, "--goal", *goal.split())
+        assert done.returncode == 2 and word in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("scripts.train", "--env", "NoSuchEnv-v0", "--out", "unused"), "NoSuchEnv"),
+        (("scripts.train", "--env", "Pendulum-v1", "--out", "unused"), "no goal env"),
+        (("scripts.train", "--env", "PointMass-v0", "--steps", "10", "--out", "unused"), "--steps 10"),
+        (("scripts.evaluate", "--run", "no/such/run", "--out", "unused"), "not a run folder"),
+        (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--seeds", "5:5"), "--seeds"),
+        (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--seeds", "a,b"), "--seeds"),
+        (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--planners", "best"), "best"),
+    ],
+)
+def test_bad_input_ends_with_one_line_and_exit_code_2(arguments, word):
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert word in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "plan", "demo"])
+def test_help_does_not_import_torch(name):
+    done = subprocess.run([sys.executable, "-X", "importtime", "-m", f"scripts.{name}", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "usage" in done.stdout
+    assert " tyro" in done.stderr and " torch" not in done.stderr
