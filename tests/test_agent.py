@@ -1,0 +1,108 @@
+"""The agent outside its training, and the guards of the training itself."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+import envs  # noqa: F401
+from agents.agent import GoalAgent, load_agent
+from agents.config import AgentConfig
+from agents.sac import GoalSAC
+from agents.training import FiniteVecEnv, NotFiniteError, stored_trajectories
+from planner.data import GoalEntries
+from planner.distances.q_value import QValueDistance, QValueDistanceConfig
+from planner.graph_planner import GraphPlanner, GraphPlannerConfig
+from planner.samplers.replay import ReplaySampler
+from planner.storage import write_files
+from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
+
+
+def small_sac(steps=600):
+    env = FiniteVecEnv(DummyVecEnv([lambda: gym.make("PointMass-v0")] * 4))
+    model = GoalSAC(env, AgentConfig(num_envs=4, warmup_steps=400, hidden=(32, 32), batch_size=32), steps, seed=0)
+    return model.learn(steps)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_sac()
+
+
+def as_agent(model):
+    return GoalAgent(model.policy, model.config.hidden, model.config.discount)
+
+
+def test_a_saved_agent_acts_alike_and_loads_without_an_env(model, tmp_path):
+    agent = as_agent(model)
+    write_files(tmp_path, agent.files())
+    loaded = load_agent(tmp_path)
+    observation = model.get_env().reset()
+    assert np.array_equal(loaded.predict(observation, deterministic=True)[0], agent.predict(observation, deterministic=True)[0])
+    states, goals = observation["observation"], observation["desired_goal"]
+    assert np.array_equal(loaded.q_values(states, states[:, :2], goals), agent.q_values(states, states[:, :2], goals))
+
+
+def test_no_checkpoint_holds_a_nan(model):
+    agent = GoalAgent.blank(model.observation_space, model.action_space, (8, 8), 0.98)
+    with torch.no_grad():
+        next(iter(agent.policy.parameters())).fill_(torch.nan)
+    with pytest.raises(ValueError, match="not finite"):
+        agent.files()
+
+
+def test_the_critic_target_ends_where_the_goal_is_reached_and_holds_no_entropy(model):
+    """With target networks that say -7 everywhere: reached -> the target is 0, else -1 - 0.98 * 7, whatever the entropy."""
+    for q_net in model.critic_target.q_networks:
+        with torch.no_grad():
+            q_net[-1].weight.zero_()
+            q_net[-1].bias.fill_(-7.0)
+    batch = model.replay_buffer.sample(64)
+    with torch.no_grad():
+        q = torch.cat(model.critic(batch.observations, batch.actions), dim=1)
+    target = batch.rewards + (1 - batch.dones) * 0.98 * -7.0
+    assert set(batch.dones.flatten().tolist()) == {0.0, 1.0} and target[batch.dones == 1].abs().max() == 0
+    expected = 0.5 * ((q - target) ** 2).mean(dim=0).sum()
+    assert float(model._update(batch)["critic_loss"]) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_stable_baselines3_evaluates_a_subgoal_policy(model):
+    agent, trajectories = as_agent(model), stored_trajectories(model.replay_buffer)
+    goal_of = GoalEntries.infer(trajectories)
+    distance = QValueDistance(lambda s, g: agent.q_values(s, goal_of(s), g), QValueDistanceConfig(discount=0.98))
+    planner = GraphPlanner(ReplaySampler.fit(trajectories), distance, goal_of, GraphPlannerConfig(num_nodes=10))
+    policy = SubgoalPolicy(agent, planner, distance, goal_of, SubgoalPolicyConfig())
+    vec_env = DummyVecEnv([lambda: gym.make("PointMass-v0")] * 2)
+    reward, _ = evaluate_policy(policy, vec_env, n_eval_episodes=4, warn=False)
+    assert -50 <= reward <= 0
+
+
+def test_trajectories_are_the_states_that_were_stored(model):
+    trajectories = stored_trajectories(model.replay_buffer)
+    assert max(len(t) for t in trajectories) <= 50 and all(np.array_equal(t.states[:, :2], t.goals) for t in trajectories)
+    jumps = max(np.linalg.norm(np.diff(t.goals, axis=0), axis=1).max() for t in trajectories)
+    assert jumps <= 0.1 + 1e-5  # no trajectory spans a reset
+
+
+@pytest.mark.parametrize(("key", "where"), [("observation", 0), ("reward", None)])
+def test_the_first_value_that_is_not_finite_stops_training(key, where):
+    class Broken(gym.Wrapper):
+        count = 0
+
+        def step(self, action):
+            observation, reward, *rest = self.env.step(action)
+            self.count += 1
+            if self.count == 3:
+                if key == "reward":
+                    reward = np.nan
+                else:
+                    observation[key][where] = np.nan
+            return observation, reward, *rest
+
+    env = FiniteVecEnv(DummyVecEnv([lambda: gym.make("PointMass-v0"), lambda: Broken(gym.make("PointMass-v0"))]))
+    model = GoalSAC(env, AgentConfig(num_envs=2), 5_000, seed=0)
+    with pytest.raises(NotFiniteError, match=f"{key} of env 1 .* step 3"):
+        model.learn(5_000)
+    assert all(parameter.isfinite().all() for parameter in model.policy.parameters())
