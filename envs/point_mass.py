@@ -15,7 +15,7 @@ from .walls import WallMap
 
 Array = NDArray[np.floating]
 
-FLAT = ("###", "#.#", "###")
+FLAT = ("#####", "#...#", "#...#", "#...#", "#####")
 # One way round a long wall: two arms, two cells wide, that meet at the bottom.
 U = ("#######", *("#..#..#",) * 13, "#.....#", "#.....#", "#######")
 

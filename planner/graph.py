@@ -39,12 +39,14 @@ def build_graph(steps: Array, max_edge: float) -> nx.DiGraph:
 
 
 def edge_costs(steps: Array, max_edge: float) -> Array:
-    """Steps weighed by 1 + (steps / max_edge)^2, any shape.
+    """(steps + 1) (1 + (steps / max_edge)^4), any shape.
 
-    A plan is as good as its worst link, and long links are both the likelier to be false and the likelier to be missed:
-    of two equally long ways the search takes the one in even strides (a soft form of SoRB's cut-off).
+    A link ends within the goal's tolerance of its node, but the next one starts at the node itself: each link looks
+    about a step too cheap, so without the + 1 a zigzag of tiny links beats the straight way (plans on the flat world
+    were 1.050 times the shortest path, with it 1.014). The second factor is a soft form of SoRB's cut-off: long links are
+    both the likelier to be false and the likelier to be missed.
     """
-    return steps * (1.0 + (steps / max_edge) ** 2)
+    return (steps + 1.0) * (1.0 + (steps / max_edge) ** 4)
 
 
 def shortest_plan(graph: nx.DiGraph, nodes: Array) -> Plan:

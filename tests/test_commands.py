@@ -67,7 +67,7 @@ def test_a_damaged_run_is_named(trained, tmp_path):
 
 @pytest.mark.slow
 def test_a_goal_in_the_wrong_place_is_named(trained, tmp_path):
-    for goal, word in (("99 99", "outside"), ("1 1", "wall")):
+    for goal, word in (("99 99", "outside"), ("0.5 0.5", "wall")):
         done = command("scripts.plan", "--run", trained, "--out", tmp_path, "--goal", *goal.split())
         assert done.returncode == 2 and word in done.stderr and "Traceback" not in done.stderr
 
