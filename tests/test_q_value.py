@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.distances.q_value import QValueDistance, QValueDistanceConfig, q_to_steps
+
+
+@given(steps=st.integers(1, 100), discount=st.floats(0.9, 0.995))
+def test_the_return_of_d_steps_is_d_steps(steps, discount):
+    rewards = [-1.0] * (steps - 1) + [0.0]
+    q = sum(reward * discount**i for i, reward in enumerate(rewards))
+    assert q_to_steps(np.array(q), discount, 150) == pytest.approx(steps, rel=1e-3)
+
+
+def test_returns_out_of_range_are_capped():
+    assert q_to_steps(np.array([0.5, -1e9]), 0.98, 60).tolist() == pytest.approx([1.0, 60.0])
+
+
+def test_the_most_pessimistic_critic_counts_and_far_is_unreachable():
+    def q_values(states, goals):  # two critics: d steps, and three more
+        steps = np.abs(states - goals)[:, 0] + 1
+        return np.stack([-(1 - 0.98 ** (count - 1)) / 0.02 for count in (steps, steps + 3)])
+
+    distance = QValueDistance(q_values, QValueDistanceConfig(discount=0.98, max_steps=50))
+    steps = distance.pairwise(np.array([[0.0], [5.0]]), np.array([[0.0], [9.0], [80.0]]))
+    assert np.allclose(steps, [[4, 13, np.inf], [9, 8, np.inf]], rtol=1e-4) and steps.dtype == np.float32
+
+
+@pytest.mark.parametrize("discount", [0.0, 1.0, 1.5])
+def test_a_discount_outside_its_range_is_refused(discount):
+    with pytest.raises(ValueError, match="discount"):
+        q_to_steps(np.zeros(1), discount, 60)
+    with pytest.raises(ValueError, match="discount"):
+        QValueDistanceConfig(discount=discount)
