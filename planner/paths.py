@@ -57,7 +57,7 @@ def hindsight_paths(
     paths = np.stack([resample_by_arc_length(t.goals[first : last + 1], _POINTS) for t, first, last in ends])
     taken = np.array([last - first for _, first, last in ends])
     needed = np.array([distance.pairwise(t.states[[first]], t.goals[[last]])[0, 0] for t, first, last in ends])
-    return paths, np.exp(-sharpness * np.maximum(taken / needed - 1, 0.0)).astype(np.float32)
+    return paths, np.exp(-sharpness * np.maximum(taken / np.maximum(needed, 1.0) - 1, 0.0)).astype(np.float32)
 
 
 def stitched_paths(

@@ -64,7 +64,9 @@ def test_half_of_the_u_worlds_pairs_are_farther_than_a_training_episode_reaches(
         assert env.shortest_steps(observation["achieved_goal"], observation["desired_goal"])[0] >= 78
 
 
-@pytest.mark.parametrize(("goal", "word"), [((0.5, 0.5), "wall"), ((99, 0), "outside"), ((1.5,), "two finite"), ((np.nan, 1), "finite")])
+@pytest.mark.parametrize(
+    ("goal", "word"), [((0.5, 0.5), "wall"), ((99, 0), "outside"), ((1.5,), "two finite"), ((np.nan, 1), "finite")]
+)
 def test_a_goal_in_the_wrong_place_is_refused(goal, word):
     with pytest.raises(ValueError, match=word):
         gym.make("PointMassU-v0").reset(options={"goal": goal})

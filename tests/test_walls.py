@@ -67,7 +67,13 @@ def test_no_way_is_infinitely_long():
 
 @pytest.mark.parametrize(
     ("rows", "word"),
-    [((), "empty"), (("###", "#.#", "##"), "length"), (("###", "#x#", "###"), "x"), (("###", "#..", "###"), "open"), (("##", "##"), "free")],
+    [
+        ((), "empty"),
+        (("###", "#.#", "##"), "length"),
+        (("###", "#x#", "###"), "x"),
+        (("###", "#..", "###"), "open"),
+        (("##", "##"), "free"),
+    ],
 )
 def test_a_bad_map_is_refused(rows, word):
     with pytest.raises(ValueError, match=word):

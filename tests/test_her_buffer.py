@@ -1,0 +1,74 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+import envs  # noqa: F401
+from agents.her_buffer import HerBuffer
+
+
+def fill(buffer, venv, count, seed=0):
+    rng, observations = np.random.default_rng(seed), venv.reset()
+    for _ in range(count):
+        actions = rng.uniform(-1, 1, (venv.num_envs, 2)).astype(np.float32)
+        following, rewards, dones, infos = venv.step(actions)
+        stored = {key: values.copy() for key, values in following.items()}
+        for i in np.flatnonzero(dones):
+            for key in stored:
+                stored[key][i] = infos[i]["terminal_observation"][key]
+        buffer.add(observations, stored, actions, rewards, dones, infos)
+        observations = following
+
+
+def make(size=4_000, future=0.5, nearby=0.3):
+    venv = DummyVecEnv([lambda: gym.make("PointMass-v0")] * 4)
+    venv.seed(0)
+    spaces = venv.observation_space, venv.action_space
+    buffer = HerBuffer(
+        size, *spaces, env=venv, relabel_horizon=8, future_share=future, nearby_share=nearby, device="cpu", n_envs=4
+    )
+    buffer.seed(0)
+    return buffer, venv
+
+
+@pytest.mark.parametrize("size", [4_000, 400])  # the second one wraps
+def test_a_sample_ends_exactly_where_its_own_goal_is_reached(size):
+    buffer, venv = make(size)
+    fill(buffer, venv, 300)
+    batch = buffer.sample(2_000)
+    goals = batch.observations["desired_goal"]
+    reached = ((batch.next_observations["achieved_goal"] - goals).norm(dim=1) <= 0.1).float()[:, None]
+    assert (batch.dones == reached).all() and (batch.rewards == reached - 1).all()
+    assert 0.05 < float(reached.mean()) < 0.95
+    assert (goals == batch.next_observations["desired_goal"]).all()
+
+
+def test_future_goals_come_from_the_same_episode_within_the_horizon():
+    buffer, venv = make()
+    fill(buffer, venv, 120)  # episodes of 50: the last one is in progress
+    for env in range(4):
+        for step in range(120):
+            goals = buffer.future_goals(np.full(40, step), np.full(40, env))
+            last = buffer.last_step[step, env]
+            allowed = buffer.next_observations["achieved_goal"][step : min(step + 7, last) + 1, env]
+            assert all((goal == allowed).all(axis=1).any() for goal in goals)
+            assert buffer.first_step[step, env] <= step <= last and last - buffer.first_step[step, env] < 50
+    assert (buffer.last_step[119] == 119).all()  # in progress, yet it can be sampled
+
+
+def test_hard_negatives_are_near_in_space():
+    buffer, venv = make()
+    fill(buffer, venv, 200)
+    achieved = buffer.stored("achieved_goal").reshape(-1, 2)[:500]
+    gaps = np.linalg.norm(buffer.nearby_goals(achieved) - achieved, axis=1)
+    rng = np.random.default_rng(0)
+    random_gaps = np.linalg.norm(achieved[rng.permutation(500)] - achieved, axis=1)
+    assert np.median(gaps) < 0.4 * np.median(random_gaps)
+
+
+def test_practice_goals_are_near_and_not_where_the_agent_stands():
+    buffer, venv = make()
+    fill(buffer, venv, 300)
+    achieved = buffer.stored("achieved_goal")[:50].reshape(-1, 2)
+    gaps = np.linalg.norm(buffer.practice_goals(achieved) - achieved, axis=1)
+    assert 0 < np.median(gaps) < 0.8
