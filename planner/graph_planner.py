@@ -18,7 +18,7 @@ Array = NDArray[np.floating]
 @dataclass(frozen=True, kw_only=True)
 class GraphPlannerConfig:
     num_nodes: int = 100
-    max_edge: float = 16.0  # longest link [env steps]: no longer than what the agent reaches without fail
+    max_edge: float = 24.0  # longest link [env steps]: no longer than what the agent reaches without fail
 
     def __post_init__(self) -> None:
         if self.num_nodes < 0:

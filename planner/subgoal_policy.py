@@ -20,6 +20,7 @@ Array = NDArray[np.floating]
 @dataclass(frozen=True, kw_only=True)
 class SubgoalPolicyConfig:
     reach: float = 16.0  # a subgoal is pursued at most this far ahead, when one is that near [env steps]
+    arrival: float = 3.0  # a waypoint this near counts as reached: the next one is due however far [env steps]
     look_ahead: int = 3  # waypoints past the current one that may be taken instead
     direct: float = 16.0  # a goal predicted to be nearer is pursued without a plan [env steps]
     patience: float = 2.0  # times an edge's predicted steps before it counts as failed
@@ -28,8 +29,8 @@ class SubgoalPolicyConfig:
     def __post_init__(self) -> None:
         if self.reach < 1 or self.direct < 0 or self.patience <= 0:
             raise ValueError("reach must be at least 1, direct not negative, patience positive")
-        if self.look_ahead < 0 or self.slack < 0:
-            raise ValueError("look_ahead and slack must not be negative")
+        if self.look_ahead < 0 or self.slack < 0 or self.arrival < 0:
+            raise ValueError("look_ahead, slack and arrival must not be negative")
 
 
 @dataclass
@@ -51,7 +52,8 @@ class Pursuit:
 class SubgoalPolicy:
     """Hands the agent one subgoal of a plan after the other; is itself a GoalPolicy.
 
-    At each step the agent pursues the farthest of the next few waypoints within reach, never an earlier one. An edge
+    At each step the agent pursues the farthest of the next few waypoints within reach, never an earlier one; a waypoint
+    that is reached gives way to the next however far that is, or an edge longer than the reach would never begin. An edge
     that takes far longer than predicted leads to a new plan from where the agent is. When no path is found the agent
     heads for the goal itself and a new search follows at the deadline; `Pursuit.failed_plans` counts those.
     """
@@ -121,9 +123,11 @@ class SubgoalPolicy:
                 continue
             steps = self.distance.pairwise(here[None], pursuit.targets[places].astype(np.float32))[0]
             within = [place for place, count in zip(places, steps, strict=True) if count <= self.config.reach]
-            if within and within[-1] > pursuit.current:
-                pursuit.current = within[-1]
-                pursuit.deadline = self._deadline(float(steps[places.index(within[-1])]))
+            if steps[0] <= self.config.arrival:
+                within.append(places[1])
+            if within and max(within) > pursuit.current:
+                pursuit.current = max(within)
+                pursuit.deadline = self._deadline(float(steps[places.index(pursuit.current)]))
 
     def _deadline(self, steps: float) -> float:
         return self.config.patience * min(steps, 2 * self.config.direct) + self.config.slack

@@ -4,7 +4,7 @@ import pytest
 from planner.data import NoPathError, Plan
 from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
 
-CONFIG = SubgoalPolicyConfig(reach=3, direct=3, patience=2, slack=2)
+CONFIG = SubgoalPolicyConfig(reach=3, arrival=1, direct=3, patience=2, slack=2)
 
 
 class Straight:
@@ -100,3 +100,10 @@ def test_a_single_observation_gives_a_single_action():
         {"observation": here, "achieved_goal": here, "desired_goal": np.array([6.0, 6.0])}
     )
     assert action.shape == (2,) and len(state) == 1
+
+
+def test_an_edge_longer_than_the_reach_begins_once_its_waypoint_is_reached():
+    """It did not: the agent stood at the waypoint until the deadline, and then planned the same again."""
+    config = SubgoalPolicyConfig(reach=1.5, arrival=0.5, direct=1, patience=2, slack=2, look_ahead=1)
+    places, (pursuit,) = run(policy(Walker(), RoundTheCorner(), config), [[0, 0]], [[6, 6]], 14)
+    assert pursuit.replans == 0 and places[-1, 0] == pytest.approx([6, 6], abs=1e-2)
