@@ -59,7 +59,7 @@ class GoalAgent:
         return torch.cat(self.policy.critic(observation, actions), dim=1).T.numpy()
 
     def files(self) -> dict[str, bytes]:
-        """What `load_agent` reads. ValueError, naming the tensor, if a weight is not finite."""
+        """What `load_agent` reads. FloatingPointError, naming the tensor, if a weight is not finite."""
         observation_space = self.policy.observation_space
         assert isinstance(observation_space, spaces.Dict)  # for the type checker; `blank` takes no other
         settings = {

@@ -69,10 +69,10 @@ def verify(folder: Path) -> list[str]:
 
 
 def tensors_to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """Safetensors. ValueError, naming the tensor, if one holds a NaN or an infinity."""
+    """Safetensors. FloatingPointError, naming the tensor, if one holds a NaN or an infinity."""
     for name, values in tensors.items():
         if not values.isfinite().all():
-            raise ValueError(f"{name} holds values that are not finite; nothing was saved")
+            raise FloatingPointError(f"{name} holds values that are not finite; nothing was saved")
     return safetensors.torch.save({name: values.detach().cpu().contiguous() for name, values in tensors.items()})
 
 

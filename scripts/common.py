@@ -36,7 +36,7 @@ def run(command: Callable[[Any], None], options: type) -> None:
 
 
 def _is_bad_input(error: Exception) -> bool:
-    known = ("UsageError", "DamagedError", "NotFiniteError", "NoPathError")
+    known = ("UsageError", "DamagedError", "NotFiniteError", "NoPathError", "FloatingPointError")
     return type(error).__name__ in known  # by name: importing them all would import torch for nothing
 
 
@@ -134,4 +134,8 @@ def load_run(folder: Path) -> Run:
     verify(folder)
     config = json.loads(read_file(folder, "config.json"))
     trajectories = unpack_trajectories(bytes_to_arrays(read_file(folder, "trajectories.npz")))
-    return Run(folder, config, load_agent(folder), GoalEntries.infer(trajectories), trajectories)
+    try:
+        goal_of = GoalEntries.infer(trajectories)
+    except ValueError as error:
+        raise UsageError(f"{config['env']}: {error}") from None
+    return Run(folder, config, load_agent(folder), goal_of, trajectories)

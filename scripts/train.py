@@ -88,7 +88,11 @@ def _fit_energy(options: Options) -> tuple[bytes, dict[str, Any]]:
 
     trained = load_run(options.out)
     rng = np.random.default_rng(options.seed)
-    paths, weights = training_paths(trained.trajectories, trained.distance(), trained.goal_of, GraphPlannerConfig().max_edge, rng)
+    max_edge = GraphPlannerConfig().max_edge
+    try:
+        paths, weights = training_paths(trained.trajectories, trained.distance(), trained.goal_of, max_edge, rng)
+    except ValueError as error:
+        raise UsageError(f"{options.out}: {error}") from None
     visited = np.concatenate([trajectory.goals for trajectory in trained.trajectories])
     with tqdm(total=options.energy.train_steps, desc="energy model", disable=not options.progress) as bar:
         model = fit_energy(paths, weights, visited, options.energy, options.seed, lambda step, loss: bar.update())

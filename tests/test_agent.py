@@ -49,7 +49,7 @@ def test_no_checkpoint_holds_a_nan(model):
     agent = GoalAgent.blank(model.observation_space, model.action_space, (8, 8), 0.98)
     with torch.no_grad():
         next(iter(agent.policy.parameters())).fill_(torch.nan)
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(FloatingPointError, match="not finite"):
         agent.files()
 
 
