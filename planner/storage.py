@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 MANIFEST = "manifest.json"
@@ -73,12 +74,12 @@ def tensors_to_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     for name, values in tensors.items():
         if not values.isfinite().all():
             raise FloatingPointError(f"{name} holds values that are not finite; nothing was saved")
-    return safetensors.torch.save({name: values.detach().cpu().contiguous() for name, values in tensors.items()})
+    return save_tensors({name: values.detach().cpu().contiguous() for name, values in tensors.items()})
 
 
 def bytes_to_tensors(content: bytes) -> dict[str, Tensor]:
     try:
-        return safetensors.torch.load(content)
+        return load_tensors(content)
     except SafetensorError as error:
         raise DamagedError(f"not a safetensors file: {error}") from None
 
