@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,8 @@ class WallMap:
     `walls` (W, 2, 2) holds boxes [low, high] that cover the wall cells: every maximal run along a row and along a
     column. The two families overlap on purpose, so that no seam between two boxes is left uncovered.
 
-    ValueError for an empty drawing, uneven rows, another character, an open border or no free cell.
+    ValueError for an empty drawing, uneven rows, another character, an open border, no free cell, or walls that meet
+    only at a corner.
     """
 
     def __init__(self, rows: Sequence[str], cell_size: float) -> None:
@@ -165,6 +167,9 @@ def _check_rows(rows: Sequence[str]) -> None:
     border = rows[0] + rows[-1] + "".join(row[0] + row[-1] for row in rows)
     if "." in border:
         raise ValueError("the border of the map is open; close it with '#'")
+    for upper, lower in pairwise(rows):
+        if any({upper[i : i + 2], lower[i : i + 2]} == {"#.", ".#"} for i in range(len(upper) - 1)):
+            raise ValueError("two walls of the map meet only at a corner, where a point could slip through; join or part them")
     if "." not in "".join(rows):
         raise ValueError("the map has no free cell; draw at least one '.'")
 

@@ -12,7 +12,7 @@ from .data import NoPathError, Plan
 
 Array = NDArray[np.floating]
 
-_STRIDE = 2 / 3  # of max_edge: up to here a link costs little more than its steps
+_STRIDE = 2 / 3  # of max_edge: here a link costs twice its steps; well below, little more than them
 START = 0  # the start's index in the graph; the nodes are 1..N and the goal N + 1
 
 

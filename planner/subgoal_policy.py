@@ -29,8 +29,8 @@ class SubgoalPolicyConfig:
     def __post_init__(self) -> None:
         if self.reach < 1 or self.direct < 0 or self.patience <= 0:
             raise ValueError("reach must be at least 1, direct not negative, patience positive")
-        if self.look_ahead < 0 or self.slack < 0 or self.arrival < 0:
-            raise ValueError("look_ahead, slack and arrival must not be negative")
+        if self.look_ahead < 1 or self.slack < 0 or not 0 <= self.arrival <= self.reach:
+            raise ValueError("look_ahead must be at least 1, slack not negative, arrival between 0 and reach")
 
 
 @dataclass

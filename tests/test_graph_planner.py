@@ -37,6 +37,11 @@ def test_a_near_goal_needs_no_waypoint():
     assert len(plan.waypoints) == 0 and plan.edge_steps.tolist() == [3]
 
 
+def test_without_nodes_the_plan_is_the_straight_way():
+    plan = plan_on_line(start=0, nodes=[], goal=3, max_edge=4)
+    assert len(plan.waypoints) == 0 and plan.nodes.shape == (0, 1)
+
+
 def test_no_tiny_links_where_one_will_do():
     plan = plan_on_line(start=0, nodes=[0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4], goal=8, max_edge=12)
     assert len(plan.waypoints) == 1

@@ -107,3 +107,9 @@ def test_an_edge_longer_than_the_reach_begins_once_its_waypoint_is_reached():
     config = SubgoalPolicyConfig(reach=1.5, arrival=0.5, direct=1, patience=2, slack=2, look_ahead=1)
     places, (pursuit,) = run(policy(Walker(), RoundTheCorner(), config), [[0, 0]], [[6, 6]], 14)
     assert pursuit.replans == 0 and places[-1, 0] == pytest.approx([6, 6], abs=1e-2)
+
+
+@pytest.mark.parametrize("bad", [{"look_ahead": 0}, {"arrival": 20.0}, {"slack": -1}])
+def test_settings_that_could_never_work_are_refused(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        SubgoalPolicyConfig(**bad)

@@ -73,6 +73,7 @@ def test_no_way_is_infinitely_long():
         (("###", "#x#", "###"), "x"),
         (("###", "#..", "###"), "open"),
         (("##", "##"), "free"),
+        (("####", "##.#", "#.##", "####"), "corner"),
     ],
 )
 def test_a_bad_map_is_refused(rows, word):
