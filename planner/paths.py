@@ -87,7 +87,7 @@ def _paths_through(
 ) -> Array:
     goals = goal_of(states)
     steps = distance.pairwise(states, goals)
-    # in even strides, as the planner's graph has it, so that what is learnt is what will be looked for
+    # the costs of the planner's graph, so that what is learnt is what will be looked for
     costs = np.where(steps <= max_edge, edge_costs(steps, max_edge), 0.0)
     np.fill_diagonal(costs, 0.0)  # no link
     lengths, before = dijkstra(costs, return_predecessors=True)

@@ -25,7 +25,7 @@ def trained(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_a_small_run_reaches_what_an_untrained_agent_does_not(trained, tmp_path):
-    """Seed 0, 5,000 env steps, 20 env seeds. An agent with random weights reaches at most 0.2; this one reached 1.0."""
+    """Seed 0, 5,000 env steps, 20 env seeds. Five agents with random weights reached 0 to 0.05; this one 0.90."""
     done = command("scripts.evaluate", "--run", trained, "--out", tmp_path, "--seeds", "10000:10020", "--no-progress")
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +13,11 @@ from ..data import Trajectory
 Array = NDArray[np.floating]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReplaySamplerConfig:
-    pass
-
-
 @dataclass(frozen=True, eq=False)
 class ReplaySampler:
     """Visited states, uniformly; the same for every start and goal."""
 
     states: Array  # (M, S)
-    Config: ClassVar = ReplaySamplerConfig
 
     @classmethod
     def fit(cls, data: Sequence[Trajectory]) -> ReplaySampler:
