@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from .walls import WallMap
 
+Frame = NDArray[np.uint8]  # (height, width, 3) RGB
+
 _FRAME = 400  # longer side of a frame [pixels]
 _OVERSAMPLE = 3  # drawn larger, then shrunk, for smooth edges
 _WALL, _FREE, _TRAIL, _MASS, _GOAL = "#3b4252", "#f7f7f5", "#8fb3d9", "#2f6db5", "#d1495b"
+_NODE, _EDGE, _PLAN = "#a3aab8", "#d9dce3", "#e9a03b"
 
 
-def draw_world(world: WallMap, position: NDArray, goal: NDArray, tolerance: float, trail: NDArray) -> NDArray[np.uint8]:
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """What a planner has in mind, drawn under the mass; all in metres."""
+
+    waypoints: NDArray  # (K, 2) planned, the start first
+    nodes: NDArray | None = None  # (N, 2) of the graph
+    edges: NDArray | None = None  # (E, 2, 2) of the graph, both ends
+
+
+def draw_world(
+    world: WallMap, position: NDArray, goal: NDArray, tolerance: float, trail: NDArray, overlay: Overlay | None = None
+) -> Frame:
     """Walls, the trail so far, the mass, and the goal with its tolerance [m] -> (height, width, 3) RGB."""
     scale = _FRAME * _OVERSAMPLE / world.size.max()  # pixels per metre
     width, height = (round(side * scale) for side in world.size)
@@ -30,10 +48,29 @@ def draw_world(world: WallMap, position: NDArray, goal: NDArray, tolerance: floa
     for low, high in world.walls:
         (left, bottom), (right, top) = pixel(low), pixel(high)
         canvas.rectangle((left, top, right, bottom), fill=_WALL)
+    if overlay is not None:
+        for start, end in overlay.edges if overlay.edges is not None else ():
+            canvas.line([pixel(start), pixel(end)], fill=_EDGE, width=_OVERSAMPLE // 2)
+        for node in overlay.nodes if overlay.nodes is not None else ():
+            canvas.ellipse(disc(node, 1.5 * _OVERSAMPLE / scale), fill=_NODE)
     if len(trail) > 1:
         canvas.line([pixel(point) for point in trail], fill=_TRAIL, width=2 * _OVERSAMPLE, joint="curve")
+    if overlay is not None:
+        canvas.line([pixel(point) for point in overlay.waypoints], fill=_PLAN, width=_OVERSAMPLE, joint="curve")
+        for point in overlay.waypoints[1:]:
+            canvas.ellipse(disc(point, 2.5 * _OVERSAMPLE / scale), fill=_PLAN)
     least = 4 * _OVERSAMPLE / scale  # marks stay visible in large worlds
     canvas.ellipse(disc(goal, max(tolerance, least)), outline=_GOAL, width=2 * _OVERSAMPLE)
     canvas.ellipse(disc(goal, least / 3), fill=_GOAL)
     canvas.ellipse(disc(position, least), fill=_MASS)
     return np.asarray(image.resize((width // _OVERSAMPLE, height // _OVERSAMPLE), Image.Resampling.LANCZOS))
+
+
+def save_gif(frames: Sequence[Frame], path: Path, frames_per_second: float) -> None:
+    """Write an endless GIF. All frames share the last one's palette, so that nothing flickers. ValueError without frames."""
+    if not frames:
+        raise ValueError("a GIF needs at least one frame")
+    palette = Image.fromarray(frames[-1]).quantize(64)
+    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    pause = round(1_000 / frames_per_second)  # [ms]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=pause, loop=0, optimize=True)

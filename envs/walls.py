@@ -1,24 +1,29 @@
-"""A walled plane drawn in ASCII: exact collision, free-space sampling and true shortest paths.
-
-One wall map answers everything that an env, an evaluation or a picture asks about the world: where a moving point
-stops, which points are free, and how long the shortest way between two points is.
-"""
+"""A walled plane drawn in ASCII: exact collision and free-space sampling; its true distances are in `shortest_paths`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import shortest_path
+from scipy.ndimage import label
+
+from .shortest_paths import ShortestPaths
 
 Array = NDArray[np.floating]
 _Cells = tuple[tuple[int, int], tuple[int, int]]  # a box's low and high corner, in cells
 
-_PAIRS_AT_ONCE = 4096  # bounds the memory of a batched query: pairs x corners x walls
 _TOUCHING = 1.0 + 1e-9  # a move that ends this near a face ends on it: no rounding may put a point inside a wall
+_MARGIN = 1e-6  # cells: a move this near a cell may touch it
+_NOWHERE = np.full((1, 2, 2), np.inf)  # a wall that no move enters
+
+
+@lru_cache(maxsize=64)
+def wall_map(rows: tuple[str, ...], cell_size: float, connected: bool = True) -> WallMap:
+    """The map of this drawing; envs with the same drawing share it, and with it what has been worked out about it."""
+    return WallMap(rows, cell_size, connected)
 
 
 class WallMap:
@@ -27,12 +32,12 @@ class WallMap:
     `walls` (W, 2, 2) holds boxes [low, high] that cover the wall cells: every maximal run along a row and along a
     column. The two families overlap on purpose, so that no seam between two boxes is left uncovered.
 
-    ValueError for an empty drawing, uneven rows, another character, an open border, no free cell, or walls that meet
-    only at a corner.
+    ValueError for an empty drawing, uneven rows, another character, an open border, no free cell, walls that meet only
+    at a corner, or, unless `connected` is False, free cells that no way joins.
     """
 
-    def __init__(self, rows: Sequence[str], cell_size: float) -> None:
-        _check_rows(rows)
+    def __init__(self, rows: Sequence[str], cell_size: float, connected: bool = True) -> None:
+        check_rows(rows)
         if not (np.isfinite(cell_size) and cell_size > 0):
             raise ValueError(f"cell_size must be a positive length in metres, got {cell_size}")
         self.rows = tuple(rows)
@@ -40,8 +45,19 @@ class WallMap:
         # is_wall[column, row from the bottom], so that indices grow with x and y
         self.is_wall = np.array([[cell == "#" for cell in row] for row in reversed(rows)]).T
         self.size = np.array(self.is_wall.shape) * self.cell_size  # (2,) [m]
-        self.walls = np.array(_runs(self.is_wall), dtype=np.float64) * self.cell_size
+        boxes = _runs(self.is_wall)
+        self.walls = np.array(boxes, dtype=np.float64) * self.cell_size
         self.free_cells = np.argwhere(~self.is_wall)
+        parts, num_parts = label(~self.is_wall)
+        self.is_connected = num_parts == 1
+        if connected and not self.is_connected:
+            column, row = np.argwhere(parts == 2)[0]
+            raise ValueError(
+                f"the free cells of the map fall into {num_parts} parts that no way joins (one holds column {column}, row "
+                f"{len(rows) - 1 - row} of the drawing, counted from 0); open a wall, or say connected=False"
+            )
+        self._padded_walls = np.concatenate([self.walls, _NOWHERE])
+        self._walls_of_cell = _walls_of_cells(self.is_wall, boxes)
 
     def is_free(self, points: Array) -> NDArray[np.bool_]:
         """(..., 2) -> (...): inside the world and not inside a wall; the face of a wall counts as free."""
@@ -61,15 +77,29 @@ class WallMap:
         Returns the points reached (B, 2), the axis whose face stopped them (B,) and whether one did (B,). A point that
         was stopped lies exactly on the face, so rounding can never put it inside.
         """
-        enter, axis = _enter_times(points, moves, self.walls)  # (B, W)
-        wall = enter.argmin(axis=1)
-        row = np.arange(len(points))
-        time, axis = enter[row, wall], axis[row, wall]
-        hit = time <= _TOUCHING
-        reached = points + np.minimum(time, 1.0)[:, None] * moves
-        side = np.where(moves[row, axis] > 0, self.walls[wall, 0, axis], self.walls[wall, 1, axis])
-        reached[row[hit], axis[hit]] = side[hit]
+        reached = points + moves
+        axis, hit = np.zeros(len(points), dtype=np.intp), np.zeros(len(points), dtype=bool)
+        # The cells that a move may touch; most moves touch no wall cell, and few leave the cells next to their own.
+        first = self._cells(np.minimum(points, reached) / self.cell_size - _MARGIN)
+        last = self._cells(np.maximum(points, reached) / self.cell_size + _MARGIN)
+        (left, bottom), (right, top) = first.T, last.T
+        is_wall = self.is_wall
+        near_wall = is_wall[left, bottom] | is_wall[left, top] | is_wall[right, bottom] | is_wall[right, top]
+        far = ((right - left) > 1) | ((top - bottom) > 1)
+        near = np.flatnonzero(near_wall & ~far)
+        if len(near):
+            left, bottom, right, top = left[near], bottom[near], right[near], top[near]
+            cells = np.stack([left, left, right, right], axis=1), np.stack([bottom, top, bottom, top], axis=1)
+            walls = self._padded_walls[self._walls_of_cell[cells].reshape(len(near), -1)]  # (near, 8, 2, 2)
+            reached[near], axis[near], hit[near] = _stop(points[near], moves[near], walls)
+        long = np.flatnonzero(far)
+        if len(long):
+            reached[long], axis[long], hit[long] = _stop(points[long], moves[long], self.walls[None])
         return reached, axis, hit
+
+    def _cells(self, places: Array) -> NDArray[np.intp]:
+        """(B, 2) [cells] -> (B, 2) the cell of each, within the map."""
+        return np.clip(places.astype(np.intp), 0, np.array(self.is_wall.shape) - 1)  # towards 0 is right after the clip
 
     def move(self, points: Array, moves: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Move (B, 2) points by (B, 2); at a wall they stop, then slide along it with what is left of the move.
@@ -87,75 +117,14 @@ class WallMap:
             stopped[row[hit][again], axis[again]] = True
         return reached, stopped
 
-    def sees(self, starts: Array, ends: Array) -> NDArray[np.bool_]:
-        """(..., 2), (..., 2) -> (...): whether the straight line between the two points misses every wall."""
-        starts, ends = np.broadcast_arrays(np.asarray(starts, np.float64), np.asarray(ends, np.float64))
-        enter, _ = _enter_times(starts.reshape(-1, 2), (ends - starts).reshape(-1, 2), self.walls)
-        return (enter.min(axis=1) >= 1.0).reshape(starts.shape[:-1])
-
     @cached_property
-    def corners(self) -> Array:
-        """(C, 2): the wall corners that a shortest path can bend round, i.e. with three free cells about them."""
-        around = self.is_wall[:-1, :-1].astype(int) + self.is_wall[1:, :-1] + self.is_wall[:-1, 1:] + self.is_wall[1:, 1:]
-        return (np.argwhere(around == 1) + 1) * self.cell_size
-
-    @cached_property
-    def _corner_paths(self) -> tuple[Array, NDArray[np.intp]]:
-        """Lengths (C, C) of the shortest paths between corners, and each path's predecessors (C, C)."""
-        gaps = np.linalg.norm(self.corners[:, None] - self.corners, axis=-1)
-        graph = np.where(self.sees(self.corners[:, None], self.corners[None]), gaps, 0.0)
-        lengths, before = shortest_path(graph, directed=False, return_predecessors=True)
-        return lengths, before
-
-    def shortest_length(self, starts: Array, goals: Array) -> Array:
-        """(N, 2), (N, 2) -> (N,) length [m] of the shortest free path; inf where there is none.
-
-        Exact: a shortest path among boxes is a straight line, or bends only at corners (visibility graph).
-        """
-        starts, goals = np.atleast_2d(np.asarray(starts, np.float64)), np.atleast_2d(np.asarray(goals, np.float64))
-        parts = [
-            self._via_corners(starts[i : i + _PAIRS_AT_ONCE], goals[i : i + _PAIRS_AT_ONCE])[0]
-            for i in range(0, len(starts), _PAIRS_AT_ONCE)
-        ]
-        return np.concatenate(parts) if parts else np.empty(0)
-
-    def shortest_route(self, start: Array, goal: Array) -> Array:
-        """(2,), (2,) -> (K, 2) bends of the shortest free path, start and goal included. ValueError if there is none."""
-        length, first, last = self._via_corners(np.atleast_2d(start), np.atleast_2d(goal))
-        if not np.isfinite(length[0]):
-            raise ValueError(f"no free path from {np.asarray(start)} to {np.asarray(goal)} in this map")
-        bends: list[int] = []
-        if first[0] >= 0:
-            _, before = self._corner_paths
-            bends = [int(last[0])]
-            while bends[-1] != first[0]:
-                bends.append(int(before[first[0], bends[-1]]))
-        return np.vstack([start, self.corners[bends[::-1]].reshape(-1, 2), goal])
-
-    def _via_corners(self, starts: Array, goals: Array) -> tuple[Array, NDArray[np.intp], NDArray[np.intp]]:
-        """Shortest lengths (N,) with the first and last corner of each path, -1 where it is a straight line."""
-        direct = np.where(self.sees(starts, goals), np.linalg.norm(goals - starts, axis=-1), np.inf)
-        none = np.full(len(starts), -1)
-        if len(self.corners) == 0:
-            return direct, none, none
-        lengths, _ = self._corner_paths
-        out, back = self._to_corners(starts), self._to_corners(goals)  # (N, C)
-        inward = out[:, :, None] + lengths  # (N, C, C): start -> first corner -> last corner
-        first = inward.argmin(axis=1)
-        total = inward.min(axis=1) + back
-        last = total.argmin(axis=1)
-        row = np.arange(len(starts))
-        bent = total[row, last]
-        straight = direct <= bent
-        return np.where(straight, direct, bent), np.where(straight, -1, first[row, last]), np.where(straight, -1, last)
-
-    def _to_corners(self, points: Array) -> Array:
-        """(N, 2) -> (N, C): straight distance to every corner that the point sees, inf to the others."""
-        gaps = np.linalg.norm(points[:, None] - self.corners, axis=-1)
-        return np.where(self.sees(points[:, None], self.corners[None]), gaps, np.inf)
+    def paths(self) -> ShortestPaths:
+        """The truth about this map: who sees whom, and how long the shortest ways are."""
+        return ShortestPaths(self)
 
 
-def _check_rows(rows: Sequence[str]) -> None:
+def check_rows(rows: Sequence[str]) -> None:
+    """ValueError, saying what to mend, if the drawing is no walled plane."""
     if not rows or not rows[0]:
         raise ValueError("the map is empty; draw it with '#' for wall and '.' for free")
     widths = {len(row) for row in rows}
@@ -192,19 +161,45 @@ def _inside(box: _Cells, other: _Cells) -> bool:
     return box != other and all(other_low[i] <= low[i] and high[i] <= other_high[i] for i in (0, 1))
 
 
+def _walls_of_cells(is_wall: NDArray[np.bool_], boxes: list[_Cells]) -> NDArray[np.intp]:
+    """(X, Y, 2): of each wall cell, the (at most two) boxes that cover it; len(boxes) where there is none."""
+    of_cell = np.full((*is_wall.shape, 2), len(boxes), dtype=np.intp)
+    count = np.zeros(is_wall.shape, dtype=np.intp)
+    for index, (low, high) in enumerate(boxes):
+        for cell in np.ndindex(high[0] - low[0], high[1] - low[1]):
+            place = (low[0] + cell[0], low[1] + cell[1])
+            of_cell[place][count[place]] = index
+            count[place] += 1
+    return of_cell
+
+
+def _stop(points: Array, moves: Array, walls: Array) -> tuple[Array, NDArray[np.intp], NDArray[np.bool_]]:
+    """(B, 2), (B, 2), (B or 1, W, 2, 2) -> as `sweep`: where each move ends, with every one of its W walls looked at."""
+    enter, axis = _enter_times(points, moves, walls)  # (B, W)
+    wall = enter.argmin(axis=1)
+    row = np.arange(len(points))
+    time, axis = enter[row, wall], axis[row, wall]
+    hit = time <= _TOUCHING
+    reached = points + np.minimum(time, 1.0)[:, None] * moves
+    faced = np.broadcast_to(walls, (len(points), *walls.shape[1:]))[row, wall]  # (B, 2, 2)
+    side = np.where(moves[row, axis] > 0, faced[row, 0, axis], faced[row, 1, axis])
+    reached[row[hit], axis[hit]] = side[hit]
+    return reached, axis, hit
+
+
 def _enter_times(points: Array, moves: Array, walls: Array) -> tuple[Array, NDArray[np.intp]]:
-    """When (fraction of the move) each of B points enters each of W open boxes, and through which axis; inf if never.
+    """When (fraction of the move) each of B points enters each of its W open boxes, and through which axis; inf if never.
 
     Slab method: per axis the times at which the line is between the two faces; inside where the intervals overlap.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        times = (walls[None] - points[:, None, None]) / moves[:, None, None]  # (B, W, low/high, axis)
+        to_low = (walls[:, :, 0] - points[:, None]) / moves[:, None]  # (B, W, axis)
+        to_high = (walls[:, :, 1] - points[:, None]) / moves[:, None]
     still = moves[:, None, :] == 0
-    between = (points[:, None] > walls[:, 0]) & (points[:, None] < walls[:, 1])  # (B, W, axis)
-    enter = np.where(still, np.where(between, -np.inf, np.inf), times.min(axis=2))
-    leave = np.where(still, np.where(between, np.inf, -np.inf), times.max(axis=2))
-    axis = enter.argmax(axis=-1)
-    first, last = enter.max(axis=-1), leave.min(axis=-1)
+    between = (points[:, None] > walls[:, :, 0]) & (points[:, None] < walls[:, :, 1])
+    enter = np.where(still, np.where(between, -np.inf, np.inf), np.minimum(to_low, to_high))
+    leave = np.where(still, np.where(between, np.inf, -np.inf), np.maximum(to_low, to_high))
+    first, last = np.maximum(enter[..., 0], enter[..., 1]), np.minimum(leave[..., 0], leave[..., 1])
     # first < 0 is a box behind the point; first == 0 a wall that the point touches and is pushed into
     inside = (first < last) & (first >= 0)
-    return np.where(inside, first, np.inf), axis
+    return np.where(inside, first, np.inf), (enter[..., 1] > enter[..., 0]).astype(np.intp)
