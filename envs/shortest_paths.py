@@ -43,7 +43,7 @@ class ShortestPaths:
     def sees(self, starts: Array, ends: Array) -> NDArray[np.bool_]:
         """(..., 2), (..., 2) -> (...): whether the straight line between the two points misses every wall."""
         starts, ends = np.broadcast_arrays(np.asarray(starts, np.float64), np.asarray(ends, np.float64))
-        return ~_crosses(starts[..., None, :], ends[..., None, :], self.walls).any(axis=-1)
+        return np.logical_not(np.any(_crosses(starts[..., None, :], ends[..., None, :], self.walls), axis=-1))
 
     def length(self, starts: Array, goals: Array) -> Array:
         """(N, 2), (N, 2) -> (N,) length [m] of the shortest free path; inf where there is none."""
@@ -124,11 +124,10 @@ class ShortestPaths:
             cell = np.array([low, [low[0], high[1]], [high[0], low[1]], high])
             for walls in (self.walls[near], self.walls[~near]):
                 across = _crosses(cell[:, None, None], self.corners[seen][:, None], walls)  # (4, K, walls)
-                seen = seen[~across.all(axis=0).any(axis=1)]
+                seen = seen[np.logical_not(np.any(np.all(across, axis=0), axis=1))]
             ends = self.corners[seen][:, None]
             hull = np.minimum(low, ends), np.maximum(high, ends)  # (K, 1, 2) each
-            overlap: NDArray[np.bool_] = np.all((self.walls[:, 0] < hull[1]) & (self.walls[:, 1] > hull[0]), axis=2)
-            between = overlap.any(axis=0)
+            between = np.any(np.all((self.walls[:, 0] < hull[1]) & (self.walls[:, 1] > hull[0]), axis=2), axis=0)
             self._views[key] = seen, self.walls[between]
         return self._views[key]
 

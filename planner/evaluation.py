@@ -35,7 +35,7 @@ class EpisodeRow:
 
 def evaluate(
     policy: GoalPolicy,
-    make_env: Callable[[], Any],
+    make_env: Callable[[int], Any],
     seeds: Sequence[int],
     env_name: str,
     planner_name: str,
@@ -44,10 +44,12 @@ def evaluate(
     """Run one episode per env seed and return its rows in the order of the seeds.
 
     The episodes run side by side, in one batch of observations; each env is seeded with its seed and nothing else, so
-    every policy meets the same episodes.
+    every policy meets the same episodes. `make_env` is told which of them the env is for.
     """
-    envs = [make_env() for _ in seeds]
+    envs: list[Any] = []
     try:
+        for index in range(len(seeds)):
+            envs.append(make_env(index))
         return _run(policy, envs, seeds, env_name, planner_name, on_done)
     finally:
         for env in envs:

@@ -36,7 +36,7 @@ def run(command: Callable[[Any], None], options: type) -> None:
 
 
 def _is_bad_input(error: Exception) -> bool:
-    known = ("UsageError", "DamagedError", "NotFiniteError", "NoPathError", "FloatingPointError")
+    known = ("UsageError", "DamagedError", "NotFiniteError", "NoPathError", "FloatingPointError", "EnvError")
     return type(error).__name__ in known  # by name: importing them all would import torch for nothing
 
 
@@ -55,20 +55,17 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def make_env(env: str, **options: Any) -> Any:
-    """A goal env by its Gymnasium id. UsageError if it is unknown or no goal env."""
-    import gymnasium as gym
-
-    import envs  # noqa: F401 (registers ours)
+def parse_env_kwargs(text: str) -> dict[str, Any]:
+    """A JSON object -> keyword arguments of the env. UsageError for anything else."""
+    import json
 
     try:
-        made = gym.make(env, **options)
-    except (gym.error.Error, ModuleNotFoundError, TypeError) as error:
-        raise UsageError(f"--env {env}: {error}") from None
-    keys = set(getattr(made.observation_space, "spaces", {}))
-    if not {"observation", "achieved_goal", "desired_goal"} <= keys or not hasattr(made.unwrapped, "compute_reward"):
-        raise UsageError(f"--env {env} is no goal env; it needs dict observations with a desired_goal, and compute_reward")
-    return made
+        kwargs = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"--env-kwargs {text!r} is no JSON ({error}); write for example '{{\"difficulty\": 0.5}}'") from None
+    if not isinstance(kwargs, dict):
+        raise UsageError(f"--env-kwargs {text!r} must be a JSON object, for example '{{\"difficulty\": 0.5}}'")
+    return kwargs
 
 
 PLANNERS = ("none", "replay", "energy")
@@ -83,6 +80,14 @@ class Run:
     agent: Any  # agents.agent.GoalAgent
     goal_of: Any  # planner.data.GoalEntries
     trajectories: list[Any]
+
+    @property
+    def env(self) -> str:
+        return self.config["env"]
+
+    @property
+    def env_kwargs(self) -> dict[str, Any]:
+        return parse_env_kwargs(self.config["env_kwargs"])
 
     def distance(self) -> Any:
         from planner.distances.q_value import QValueDistance, QValueDistanceConfig

@@ -130,7 +130,8 @@ def _section(world: World, trained: Run, summary: dict[str, Any]) -> Any:
     from planner.report import Section, figure_to_png
     from scripts.plan import plan_and_draw
 
-    plan, picture = plan_and_draw(trained, "energy", _PICTURED_SEED, 100, world.difficulty)
+    reset_options = {} if world.difficulty is None else {"difficulty": world.difficulty}
+    plan, picture, _ = plan_and_draw(trained, "energy", _PICTURED_SEED, 100, 400, reset_options)
     (trained.folder / "plan.png").write_bytes(figure_to_png(picture))
     curve = np.array(_curve(trained.folder / "progress.csv")).reshape(-1, 2)
     curves = Figure(figsize=(6, 3))

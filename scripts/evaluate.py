@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts.common import PLANNERS, UsageError, load_run, make_env, parse_seeds, run
+from scripts.common import PLANNERS, UsageError, load_run, parse_env_kwargs, parse_seeds, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +19,7 @@ class Options:
     nodes: int = 100  # of each graph
     episode_steps: int | None = None  # length of an episode; by default the env's own
     difficulty: float | None = None  # draw only pairs farther apart than this quantile, where the env knows it
+    env_kwargs: str = "{}"  # of the env, as JSON, over those of the run: '{"task_id": 3}'
     progress: bool = True
 
 
@@ -31,26 +32,31 @@ def main(options: Options) -> None:
     if options.nodes < 1:
         raise UsageError(f"--nodes must be at least 1, got {options.nodes}")
 
+    env_kwargs = parse_env_kwargs(options.env_kwargs)
+
     import torch
     from tqdm import tqdm
 
+    import envs  # noqa: F401 (registers ours)
+    from envs.loading import env_maker
     from planner.evaluation import evaluate, rows_to_csv, summarise
     from planner.storage import json_to_bytes
 
     torch.set_num_threads(1)
     trained = load_run(options.run)
-    env = trained.config["env"]
-    settings: dict[str, Any] = {}
+    env = trained.env
+    settings = trained.env_kwargs | env_kwargs
     if options.episode_steps is not None:
         settings["max_episode_steps"] = options.episode_steps
     if options.difficulty is not None:
         settings["difficulty"] = options.difficulty
+    make_env = env_maker(env, **settings)
     policies = {name: trained.policy(name, options.nodes) for name in names}
     options.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for name, policy in policies.items():
         with tqdm(total=len(seeds), desc=f"{env} {name}", disable=not options.progress) as bar:
-            rows += evaluate(policy, partial(make_env, env, **settings), seeds, env, name, partial(_count, bar))
+            rows += evaluate(policy, make_env, seeds, env, name, partial(_count, bar))
         (options.out / "results.csv").write_text(rows_to_csv(rows))
     summary = summarise(rows)
     (options.out / "summary.json").write_bytes(json_to_bytes(summary))

@@ -1,12 +1,13 @@
-"""Plan once, and draw it: the energy valley with its samples, the graph with its path, the drive through the subgoals."""
+"""Plan once, drive it and draw it: the energy valley with its samples, the graph with its path, the drive as a GIF."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import PLANNERS, Run, UsageError, load_run, make_env, run
+from scripts.common import PLANNERS, Run, UsageError, load_run, run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Options:
     run: Path  # a folder that scripts.train wrote
-    out: Path  # for plan.json and plan.png
+    out: Path  # for plan.json, plan.png and, where the env draws frames, plan.gif
     seed: int = 0  # env seed: fixes start and goal
     planner: str = "energy"
     nodes: int = 100
     goal: tuple[float, ...] | None = None  # instead of the seed's [goal units]
     difficulty: float | None = None  # as in scripts.evaluate
+    episode_steps: int = 400  # length of the drive
+    gif: bool = True  # film the drive
 
 
 def main(options: Options) -> None:
@@ -35,7 +38,13 @@ def main(options: Options) -> None:
 
     torch.set_num_threads(1)
     trained = load_run(options.run)
-    plan, figure = plan_and_draw(trained, options.planner, options.seed, options.nodes, options.difficulty, options.goal)
+    reset_options: dict[str, Any] = {} if options.difficulty is None else {"difficulty": options.difficulty}
+    if options.goal is not None:
+        reset_options["goal"] = options.goal
+    planner = options.planner
+    plan, figure, frames = plan_and_draw(
+        trained, planner, options.seed, options.nodes, options.episode_steps, reset_options, options.gif
+    )
     options.out.mkdir(parents=True, exist_ok=True)
     content = {
         "waypoints": plan.waypoints.tolist(),
@@ -43,34 +52,37 @@ def main(options: Options) -> None:
         "nodes": plan.nodes.tolist(),
         "edges": plan.edges.tolist(),
     }
+    written = ["plan.json", "plan.png"]
     (options.out / "plan.json").write_bytes(json_to_bytes(content))
     (options.out / "plan.png").write_bytes(figure_to_png(figure))
-    print(f"{len(plan.waypoints)} waypoints, {plan.total_steps:.0f} env steps; {options.out}/plan.json, plan.png")
+    if frames:
+        from envs.drawing import save_gif
+
+        save_gif(frames, options.out / "plan.gif", 20)
+        written.append("plan.gif")
+    print(f"{len(plan.waypoints)} waypoints, {plan.total_steps:.0f} env steps; {options.out}/{', '.join(written)}")
 
 
 def plan_and_draw(
-    trained: Run, name: str, seed: int, nodes: int, difficulty: float | None = None, goal: tuple[float, ...] | None = None
-) -> tuple[Plan, Figure]:
-    """Plan from the env seed's start, drive it, and draw both. NoPathError if there is no path."""
+    trained: Run, name: str, seed: int, nodes: int, episode_steps: int, reset_options: dict[str, Any], film: bool = False
+) -> tuple[Plan, Figure, list[Any]]:
+    """Plan from the env seed's start, drive it, and draw both; with `film`, the drive's frames. NoPathError without a path."""
     import numpy as np
     from matplotlib.figure import Figure
 
     from planner import pictures
 
-    env = make_env(trained.config["env"], max_episode_steps=400)
-    reset_options: dict[str, Any] = {} if difficulty is None else {"difficulty": difficulty}
-    if goal is not None:
-        reset_options["goal"] = goal
-    try:
-        observation, _ = env.reset(seed=seed, options=reset_options)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    env = _make_env(trained, episode_steps, film)
+    observation, _ = env.reset(seed=seed, options=reset_options)
     start, target = observation["achieved_goal"], observation["desired_goal"]
+    if "goal" in reset_options and not np.allclose(target, reset_options["goal"], atol=1e-4):
+        raise UsageError(f"--goal: {trained.env} does not take the goal from its reset options; leave --goal out")
     planner = trained.planner(name, nodes)
     plan = planner.plan(observation["observation"], target, np.random.default_rng(seed))
-    trail = _drive(trained, name, nodes, env, observation)
+    trail, frames = _drive(trained, name, nodes, env, observation)
     world = getattr(env.unwrapped, "map", None)
     walls = world.walls if world is not None else None
+    env.close()
 
     figure = Figure(figsize=(13, 6.5))
     valley, graph, drive = figure.subplots(1, 3)
@@ -86,18 +98,53 @@ def plan_and_draw(
         pictures.draw_walls(axes, walls)
         pictures.draw_ends(axes, start[:2], target[:2])
         axes.set_title(title)
-    return plan, figure
+    return plan, figure, frames
 
 
-def _drive(trained: Run, name: str, nodes: int, env: Any, observation: Any) -> list[Any]:
+def _make_env(trained: Run, episode_steps: int, film: bool) -> Any:
+    """With frames, where the env draws any."""
+    import envs  # noqa: F401 (registers ours)
+    from envs.loading import load_env
+
+    settings = {**trained.env_kwargs, "max_episode_steps": episode_steps}
+    env = load_env(trained.env, **settings)
+    if film and "rgb_array" in env.metadata.get("render_modes", []):
+        env.close()
+        env = load_env(trained.env, render_mode="rgb_array", **settings)
+    return env
+
+
+def _drive(trained: Run, name: str, nodes: int, env: Any, observation: Any) -> tuple[list[Any], list[Any]]:
+    """The places passed and the frames seen; none where the env draws none."""
     policy = trained.policy(name, nodes)
-    trail, state, done = [observation["achieved_goal"]], None, False
+    trail, frames, state, done = [observation["achieved_goal"]], [], None, False
+    filmed = env.render_mode == "rgb_array"
     while not done:
         action, state = policy.predict(observation, state, deterministic=True)
+        if filmed:
+            if hasattr(env.unwrapped, "overlay") and state is not None:
+                env.unwrapped.overlay = _overlay(trained, trail[-1], state[0])
+            try:
+                frames.append(env.render())
+            except Exception as error:  # a machine without a screen or GL: the plan is worth having all the same
+                print(f"no film: {error}", file=sys.stderr)
+                filmed, frames = False, []
         observation, _, terminated, truncated, _ = env.step(action)
         trail.append(observation["achieved_goal"])
         done = terminated or truncated
-    return trail
+    return trail, frames
+
+
+def _overlay(trained: Run, here: Any, pursuit: Any) -> Any:
+    """The subgoals still ahead, and the graph they come from."""
+    import numpy as np
+
+    from envs.drawing import Overlay
+
+    ahead = np.vstack([here, pursuit.targets[pursuit.current :]])
+    if pursuit.plan is None:
+        return Overlay(ahead)
+    return Overlay(ahead, nodes=trained.goal_of(pursuit.plan.nodes))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,15 @@ import tyro
 
 from agents.config import AgentConfig
 from planner.energy.config import EnergyConfig
-from scripts.common import UsageError, make_env, run
+from scripts.common import UsageError, parse_env_kwargs, run
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    env: str  # Gymnasium id, or module:Id
+    env: str  # Gymnasium id, module:Id, or path/to/file.py:Class
     out: Path  # the run folder to write; must not hold a run already
+    env_kwargs: str = "{}"  # of the env, as JSON: '{"size": 11}'
+    episode_steps: int | None = None  # length of a training episode; by default the env's own
     steps: int = 30_000  # env steps
     seed: int = 0
     progress: bool = True  # show progress bars
@@ -31,21 +33,37 @@ def main(options: Options) -> None:
         raise UsageError(f"--out {options.out} already holds a run; name another folder or remove it")
     if options.steps <= options.agent.warmup_steps:
         raise UsageError(f"--steps {options.steps} must exceed the {options.agent.warmup_steps} warm-up steps; train longer")
-    make_env(options.env).close()
+    if options.episode_steps is not None and options.episode_steps < 1:
+        raise UsageError(f"--episode-steps must be at least 1, got {options.episode_steps}")
+    env_kwargs = parse_env_kwargs(options.env_kwargs)
+    if options.episode_steps is not None:
+        env_kwargs["max_episode_steps"] = options.episode_steps
 
+    import envs  # noqa: F401 (registers ours)
+    from envs.loading import load_batch
+
+    batch = load_batch(options.env, options.agent.num_envs, **env_kwargs)
+    try:
+        _train(options, batch)
+    finally:
+        batch.close()
+
+
+def _train(options: Options, batch: Any) -> None:
     import torch
     from stable_baselines3.common.logger import configure
-    from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+    from stable_baselines3.common.vec_env import VecMonitor
 
     from agents.sac import GoalSAC
     from agents.training import FiniteVecEnv, stored_trajectories, trained_agent
+    from agents.vec_env import BatchVecEnv
     from planner.data import pack_trajectories
     from planner.storage import arrays_to_bytes, json_to_bytes, write_files
 
     torch.set_num_threads(1)
     began = time.perf_counter()
     write_files(options.out, {"config.json": json_to_bytes({**asdict(options), "out": options.out.name})})
-    vec_env = VecMonitor(FiniteVecEnv(DummyVecEnv([lambda: make_env(options.env)] * options.agent.num_envs)))
+    vec_env = VecMonitor(FiniteVecEnv(BatchVecEnv(batch)))
     model = GoalSAC(vec_env, options.agent, options.steps, options.seed)
     model.set_logger(configure(str(options.out), ["csv", "tensorboard"] if options.tensorboard else ["csv"]))
     interrupted = False

@@ -52,7 +52,7 @@ def test_the_table_has_a_column_per_field_and_empty_cells_for_the_unknown():
 
 
 def test_the_same_seeds_are_the_same_episodes_in_any_order():
-    def make():
+    def make(index):
         return gym.make("PointMass-v0")
 
     rows = evaluate(Straight(), make, [5, 6, 7], "PointMass-v0", "straight")

@@ -1,0 +1,172 @@
+"""Envs by name: a registered id, `module:Id`, or `path/to/file.py:Class`, alone or as a batch."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.wrappers import TimeLimit
+
+from .adapter import GoalEnvAdapter, probe
+from .guard import EnvError, GuardedEnv
+from .ogbench_maze import OGBenchMaze, is_ogbench_maze
+
+_OURS = ("planner", "envs", "agents", "scripts")
+_REGISTRIES = ("gymnasium_robotics", "ogbench")  # packages that register their ids when imported
+_EPISODE_STEPS = 200  # of an env in a file that sets no limit
+
+
+def env_maker(name: str, **options: Any) -> Callable[[int], gym.Env]:
+    """What makes the env, index by index, as agents here expect it (see `GoalEnvAdapter`).
+
+    `options` go to the env, but for `max_episode_steps`, the length of an episode. The index is told when an env fails.
+    A throwaway env is driven about first. EnvError, with the fix, if it cannot be made or learned from.
+    """
+    env = _goal_env(name, 0, options)
+    try:
+        traits = probe(env, name)
+    finally:
+        env.close()
+    return lambda index: GoalEnvAdapter(_goal_env(name, index, options), traits)
+
+
+def load_env(name: str, **options: Any) -> gym.Env:
+    """One env, as `env_maker` makes it."""
+    return env_maker(name, **options)(0)
+
+
+def load_batch(name: str, num_envs: int, **options: Any) -> VectorEnv:
+    """Envs side by side, each reset in the step that ends it: the env's own batch if it has one, else a loop."""
+    if not _is_file(name) and _spec(name).vector_entry_point is not None:
+        try:
+            return gym.make_vec(name, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **options)
+        except Exception as error:
+            raise _cannot_be_made(name, error) from error
+    make = env_maker(name, **options)
+    envs: list[gym.Env] = []
+    try:
+        for index in range(num_envs):
+            envs.append(make(index))
+    except BaseException:
+        for env in envs:
+            env.close()
+        raise
+    return SyncVectorEnv([lambda env=env: env for env in envs], autoreset_mode=AutoresetMode.SAME_STEP)  # type: ignore[misc]
+
+
+def raw_env(name: str, **options: Any) -> gym.Env:
+    """The env as it was written, with its time limit. EnvError if there is none, or it cannot be made."""
+    if _is_file(name):
+        return _env_of_file(name, options)
+    _spec(name)
+    try:
+        return gym.make(name, **options)
+    except Exception as error:
+        raise _cannot_be_made(name, error) from error
+
+
+def _goal_env(name: str, index: int, options: dict[str, Any]) -> gym.Env:
+    own = {key: value for key, value in options.items() if key != "task_id"}
+    env: gym.Env = GuardedEnv(raw_env(name, **own), name, index)
+    if is_ogbench_maze(env):
+        try:
+            return OGBenchMaze(env, options.get("task_id"))
+        except ValueError as error:
+            raise EnvError(f"{name}: {error}") from None
+    if "task_id" in options:
+        raise EnvError(f"{name} knows no task_id; only OGBench's mazes do")
+    return env
+
+
+def _is_file(name: str) -> bool:
+    return ".py:" in name or name.endswith(".py")
+
+
+def _spec(name: str) -> EnvSpec:
+    """The registered spec; packages known to register envs are imported if that is where it may be."""
+    module, _, plain = name.rpartition(":")
+    try:
+        if module:
+            importlib.import_module(module)
+        elif plain not in gym.registry:
+            for package in _REGISTRIES:
+                if importlib.util.find_spec(package) is not None:
+                    with redirect_stderr(StringIO()):  # a notice about envs that nobody asked for
+                        gym.register_envs(importlib.import_module(package))
+        return gym.spec(plain)
+    except Exception as error:
+        raise _cannot_be_made(name, error) from error
+
+
+def _env_of_file(name: str, options: dict[str, Any]) -> gym.Env:
+    """Run the file under a private module name, so that no folder beside it is confused with ours, and call its class."""
+    file, _, class_name = name.partition(":")
+    path = Path(file).resolve()
+    if not path.is_file():
+        raise EnvError(f"{name}: there is no file {path}")
+    if not class_name:
+        raise EnvError(f"{name} names no class; write {file}:NAME_OF_THE_ENV")
+    limit = options.pop("max_episode_steps", None)
+    try:
+        made = getattr(_module(path), class_name)(**options)
+    except AttributeError as error:
+        if not hasattr(_module(path), class_name):
+            raise EnvError(f"{name}: {path.name} defines no {class_name}") from None
+        raise _cannot_be_made(name, error, path) from error
+    except Exception as error:
+        raise _cannot_be_made(name, error, path) from error
+    if not isinstance(made, gym.Env):
+        raise EnvError(f"{name} gives {type(made).__name__}, no gymnasium.Env; name an env's class, or a function that makes one")
+    inner = made
+    while isinstance(inner, gym.Wrapper):
+        if isinstance(inner, TimeLimit):
+            inner._max_episode_steps = limit if limit is not None else inner._max_episode_steps
+            return made
+        inner = inner.env
+    if limit is None:
+        limit = getattr(inner, "max_episode_steps", _EPISODE_STEPS)
+    return TimeLimit(made, limit)
+
+
+def _module(path: Path) -> ModuleType:
+    """The file as a module, run once."""
+    private = "_thalweg_env_" + hashlib.sha256(str(path).encode()).hexdigest()[:16]
+    if private not in sys.modules:
+        spec = importlib.util.spec_from_file_location(private, path)
+        assert spec is not None and spec.loader is not None  # a .py file always has both
+        module = importlib.util.module_from_spec(spec)
+        if str(path.parent) not in sys.path:
+            sys.path.append(str(path.parent))  # its neighbours can be imported; last, so that they hide nothing
+        sys.modules[private] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[private]
+            raise
+    return sys.modules[private]
+
+
+def _cannot_be_made(name: str, error: Exception, path: Path | None = None) -> EnvError:
+    if isinstance(error, ImportError) and error.name is not None and error.name.split(".")[0] in _OURS:
+        folder = error.name.split(".")[0]
+        where = "" if path is None else f" {path.parent / folder}"
+        return EnvError(
+            f"{name} imports {error.name}, but `{folder}` is the name of a package of Thalweg; rename your folder{where}, "
+            "or import what is in it from a module with another name"
+        )
+    absent = [package for package in _REGISTRIES if importlib.util.find_spec(package) is None]
+    hint = ""
+    if isinstance(error, gym.error.UnregisteredEnv) and absent:
+        hint = f"; if it is one of {' or '.join(absent)}, install that (pip install {' '.join(absent)})"
+    return EnvError(f"{name} cannot be made: {type(error).__name__}: {error}{hint}")
