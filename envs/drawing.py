@@ -67,10 +67,11 @@ def draw_world(
 
 
 def save_gif(frames: Sequence[Frame], path: Path, frames_per_second: float) -> None:
-    """Write an endless GIF. All frames share the last one's palette, so that nothing flickers. ValueError without frames."""
+    """Write an endless GIF. All frames share one palette, so that nothing flickers. ValueError without frames."""
     if not frames:
         raise ValueError("a GIF needs at least one frame")
-    palette = Image.fromarray(frames[-1]).quantize(64)
+    some = np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]])  # what is seen at some time gets a colour
+    palette = Image.fromarray(some).quantize(128)
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     pause = round(1_000 / frames_per_second)  # [ms]
     images[0].save(path, save_all=True, append_images=images[1:], duration=pause, loop=0, optimize=True)

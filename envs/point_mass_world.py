@@ -84,6 +84,10 @@ class PointMassWorld:
         """(N, 2), (N, 2) positions -> (N,) [m]: the shortest way (exact); inf where there is none."""
         return self.map.paths.length(starts, goals)
 
+    def shortest_route(self, start: Array, goal: Array) -> Array:
+        """(2,), (2,) -> (K, 2) bends of the shortest way, both ends included. ValueError if there is none."""
+        return self.map.paths.route(start, goal)
+
     def shortest_steps(self, states: Array, goals: Array) -> Array:
         """(N, 4) states or (N, 2) positions, (N, 2) goals -> (N,) env steps to within `tolerance`.
 

@@ -29,6 +29,12 @@ def draw_ends(axes: Axes, start: Array, goal: Array) -> None:
     axes.set_aspect("equal")
 
 
+def draw_oracle(axes: Axes, route: Array | None) -> None:
+    """The (K, 2) bends of the true shortest way, where the env knows it."""
+    if route is not None:
+        axes.plot(*route.T, "--", color="#7a8292", lw=1.2, zorder=3, label="shortest way")
+
+
 def draw_valley(axes: Axes, model: EnergyModel, start: Array, goal: Array, resolution: int = 80) -> None:
     """The energy valley from start to goal (2-D goals): the least energy over fractions of the way, each normalised.
 

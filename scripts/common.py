@@ -87,7 +87,7 @@ class Run:
 
     @property
     def env_kwargs(self) -> dict[str, Any]:
-        return parse_env_kwargs(self.config["env_kwargs"])
+        return parse_env_kwargs(self.config.get("env_kwargs", "{}"))
 
     def distance(self) -> Any:
         from planner.distances.q_value import QValueDistance, QValueDistanceConfig

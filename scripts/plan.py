@@ -70,6 +70,7 @@ def plan_and_draw(
     import numpy as np
     from matplotlib.figure import Figure
 
+    from envs.walls_of import walls_of
     from planner import pictures
 
     env = _make_env(trained, episode_steps, film)
@@ -80,25 +81,33 @@ def plan_and_draw(
     planner = trained.planner(name, nodes)
     plan = planner.plan(observation["observation"], target, np.random.default_rng(seed))
     trail, frames = _drive(trained, name, nodes, env, observation)
-    world = getattr(env.unwrapped, "map", None)
-    walls = world.walls if world is not None else None
+    walls, shortest_route = walls_of(env), getattr(env.unwrapped, "shortest_route", None)
     env.close()
 
     figure = Figure(figsize=(13, 6.5))
     valley, graph, drive = figure.subplots(1, 3)
     if name == "energy" and len(target) == 2:
         pictures.draw_valley(valley, trained.energy_model(), start, target)
-    places = trained.goal_of(plan.nodes)
-    valley.scatter(places[:, 0], places[:, 1], s=8, color="white", edgecolor="#333", linewidth=0.5, zorder=3)
-    pictures.draw_graph(graph, plan, places[:, :2], start[:2], target[:2])
+    nodes_at, waypoints_at = _plane(trained.goal_of(plan.nodes)), _plane(trained.goal_of(plan.waypoints))
+    start_at, target_at = _plane(start), _plane(target)
+    valley.scatter(nodes_at[:, 0], nodes_at[:, 1], s=8, color="white", edgecolor="#333", linewidth=0.5, zorder=3)
+    pictures.draw_graph(graph, plan, nodes_at, start_at, target_at)
     for axes in (graph, drive):
-        pictures.draw_path(axes, trained.goal_of(plan.waypoints)[:, :2], start[:2], target[:2])
-    pictures.draw_trail(drive, [place[:2] for place in trail])
+        pictures.draw_path(axes, waypoints_at, start_at, target_at)
+    pictures.draw_oracle(drive, None if shortest_route is None else shortest_route(start, target))
+    pictures.draw_trail(drive, _plane(np.array(trail)))
     for axes, title in zip((valley, graph, drive), ("energy valley, samples", "graph, path", "drive"), strict=True):
         pictures.draw_walls(axes, walls)
-        pictures.draw_ends(axes, start[:2], target[:2])
+        pictures.draw_ends(axes, start_at, target_at)
         axes.set_title(title)
     return plan, figure, frames
+
+
+def _plane(goals: Any) -> Any:
+    """(..., G) -> (..., 2) for a picture: the first two entries; a goal of one entry lies on a line."""
+    import numpy as np
+
+    return goals[..., :2] if goals.shape[-1] > 1 else np.concatenate([goals, np.zeros_like(goals)], axis=-1)
 
 
 def _make_env(trained: Run, episode_steps: int, film: bool) -> Any:

@@ -1,0 +1,86 @@
+"""Benchmarks: our figure, the peer's, and their ratio, measured in turn in one run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from scripts.common import UsageError, run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    name: tyro.conf.Positional[str]  # what to measure: envs
+    out: Path  # for bench.json
+    num_envs: int = 1024  # of a batch
+    repeats: int = 5  # of each measurement; the median counts
+    progress: bool = True
+
+
+def main(options: Options) -> None:
+    if options.name not in BENCHES:
+        raise UsageError(f"there is no benchmark {options.name!r}; choose from {', '.join(BENCHES)}")
+    if options.num_envs < 1 or options.repeats < 1:
+        raise UsageError("--num-envs and --repeats must be at least 1")
+
+    from planner.storage import json_to_bytes
+
+    figures = BENCHES[options.name](options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "bench.json").write_bytes(json_to_bytes({"bench": options.name, **_hardware(), "rows": figures}))
+    for row in figures:
+        print(f"{row['what']:<32}{row['ours']:>14,.0f}{row['peer']:>14,.0f} {row['unit']}{row['ratio']:>9.1f} x")
+    print(f"ours, peer ({figures[0]['against']}), ratio; {options.out}/bench.json")
+
+
+def bench_envs(options: Options) -> list[dict[str, Any]]:
+    """Env steps per second of one batch, resets included, against gymnasium's loop over the same envs (without any)."""
+    import gymnasium as gym
+    import numpy as np
+    from tqdm import tqdm
+
+    import envs  # noqa: F401 (registers ours)
+
+    rows = []
+    names = ("PointMass-v0", "PointMassU-v0", "PointMassFourRooms-v0", "PointMassMaze15-v0")
+    for name in tqdm(names, disable=not options.progress):
+        ours = gym.make_vec(name, num_envs=options.num_envs)
+        peer = gym.make_vec(name, num_envs=options.num_envs, vectorization_mode="sync")
+        pushes = np.random.default_rng(0).uniform(-1, 1, (50, options.num_envs, 2)).astype(np.float32)
+        speeds: dict[str, list[float]] = {"ours": [], "peer": []}
+        for _ in range(options.repeats):
+            for key, batch, steps in (("ours", ours, 200), ("peer", peer, 10)):
+                batch.reset(seed=0)
+                began = time.perf_counter()
+                for i in range(steps):
+                    batch.step(pushes[i % 50])
+                speeds[key].append(options.num_envs * steps / (time.perf_counter() - began))
+        rows.append(_row(f"{name}, {options.num_envs} envs", "env steps/s", "SyncVectorEnv", speeds))
+        peer.close()
+    return rows
+
+
+BENCHES: dict[str, Callable[[Options], list[dict[str, Any]]]] = {"envs": bench_envs}
+
+
+def _row(what: str, unit: str, against: str, values: dict[str, list[float]]) -> dict[str, Any]:
+    import numpy as np
+
+    ours, peer = float(np.median(values["ours"])), float(np.median(values["peer"]))
+    return {"what": what, "unit": unit, "ours": ours, "peer": peer, "ratio": ours / peer, "against": against, "repeats": values}
+
+
+def _hardware() -> dict[str, Any]:
+    import os
+    import platform
+
+    return {"machine": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version()}
+
+
+if __name__ == "__main__":
+    run(main, Options)

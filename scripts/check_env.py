@@ -1,0 +1,58 @@
+"""Check that a goal env keeps its promises: all that are broken at once, each with its fix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from scripts.common import UsageError, parse_env_kwargs, run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    env: str  # Gymnasium id, module:Id, or path/to/file.py:Class
+    env_kwargs: str = "{}"  # of the env, as JSON: '{"size": 11}'
+    steps: int = 1000  # env steps of random walks to judge by
+    seed: int = 0
+
+
+def main(options: Options) -> None:
+    if options.steps < 100:
+        raise UsageError(f"--steps {options.steps} are too few to judge by; give at least 100")
+    env_kwargs = parse_env_kwargs(options.env_kwargs)
+
+    from stable_baselines3.common.env_checker import check_env
+
+    import envs  # noqa: F401 (registers ours)
+    from envs.checks import GYMNASIUM, examine
+    from envs.loading import raw_env
+
+    make = partial(raw_env, options.env, **env_kwargs)
+    make().close()  # bad input, unlike a broken promise, if it cannot be made
+    checkers = {**GYMNASIUM, "stable-baselines3": check_env}
+    verdict = examine(make, batch_maker(options.env, env_kwargs), options.steps, options.seed, checkers)
+    if not verdict.problems:
+        print(f"{options.env} keeps every promise ({len(verdict.checks)} checks)")
+        return
+    print(f"{options.env} breaks {len(verdict.problems)} of its promises:")
+    for problem in verdict.problems:
+        print(problem)
+    raise SystemExit(1)
+
+
+def batch_maker(env: str, env_kwargs: dict[str, Any]) -> Any:
+    """What makes a batch of n, where the env is registered with one of its own; else None."""
+    import gymnasium as gym
+
+    try:
+        spec = gym.spec(env.rpartition(":")[2])
+    except gym.error.Error:
+        return None  # an env in a file
+    if spec.vector_entry_point is None:
+        return None
+    return lambda num: gym.make_vec(env, num_envs=num, **env_kwargs)
+
+
+if __name__ == "__main__":
+    run(main, Options)
