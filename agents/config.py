@@ -20,6 +20,7 @@ class AgentConfig:
     relabel_horizon: int = 16  # hindsight goals come from the next so many steps [env steps]
     future_share: float = 0.5  # of a batch: goals achieved within the horizon
     nearby_share: float = 0.3  # of a batch: hard negatives, near in space whatever the way; the rest keeps its own goal
+    arrival_moves: float = 2.0  # a sampled goal counts as reached within so many typical steps, where the env is more lenient
     practice_share: float = 0.8  # of the goals pursued while collecting: near ones, drawn from the buffer
 
     def __post_init__(self) -> None:
@@ -28,6 +29,8 @@ class AgentConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 < self.discount < 1:
             raise ValueError(f"discount must lie in (0, 1), got {self.discount}")
+        if self.arrival_moves < 0:
+            raise ValueError(f"arrival_moves must not be negative, got {self.arrival_moves}")
         if self.updates_per_step <= 0 or self.learning_rate <= 0:
             raise ValueError("updates_per_step and learning_rate must be positive")
         for name in ("future_share", "nearby_share", "practice_share"):

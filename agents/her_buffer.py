@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 Array = NDArray[np.floating]
 
+_SCALES = np.geomspace(1.0, 64.0, 73)  # at which the goal test is tried; 6 % apart
 _NEAREST_OF = 24  # random stored goals among which the spatially nearest becomes the hard negative
 
 
@@ -24,6 +25,10 @@ class HerBuffer(DictReplayBuffer):
     Goals that are near in space but far in steps show the critic what a wall is; without them short false edges spoil
     every graph. `last_step` is kept up to date as transitions arrive, so that sampling costs O(batch), and episodes
     still in progress can be sampled.
+
+    A plan is a chain of places, so "reached" must mean that the agent is there. Where the env is lenient, a place behind a
+    wall counts as reached from this side, and chains of such places lead through walls. `fit_arrival` therefore shrinks
+    the goal test of the samples to a few steps of the agent; the env's own test ends its episodes as ever.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class HerBuffer(DictReplayBuffer):
         self.last_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)  # last stored step of the same episode
         self.first_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)
         self._episode_start = np.zeros(n_envs, dtype=np.int64)
+        self.arrival_scale = 1.0
         self.rng = np.random.default_rng(0)
 
     def seed(self, seed: int) -> None:
@@ -116,8 +122,22 @@ class HerBuffer(DictReplayBuffer):
         return self.future_goals(steps[row, nearest], envs[row, nearest])
 
     def rewards_for(self, achieved: Array, goals: Array) -> Array:
-        """(B, G), (B, G) -> (B,): the env's own reward; 0 where the goal is reached."""
-        (rewards,) = self.env.env_method("compute_reward", achieved, goals, [{}] * len(goals), indices=[0])
+        """(B, G), (B, G) -> (B,): 0 where the goal is reached even at `arrival_scale` times the offset from it, else -1."""
+        return self._rewards(achieved, goals, self.arrival_scale)
+
+    def fit_arrival(self, moves: float) -> None:
+        """Shrink the goal test to `moves` typical steps (the 95th percentile of those stored), where it is wider; 0 keeps it."""
+        if moves == 0:
+            return
+        before, after = (values["achieved_goal"][: self._num_stored] for values in (self.observations, self.next_observations))
+        goals = before.reshape(-1, before.shape[-1])
+        offsets = moves * (after.reshape(goals.shape) - goals)
+        passing = [scale for scale in _SCALES if (self._rewards(goals + offsets, goals, scale) == 0.0).mean() >= 0.95]
+        self.arrival_scale = float(max(passing, default=1.0))
+
+    def _rewards(self, achieved: Array, goals: Array, scale: float) -> Array:
+        places = achieved if scale == 1.0 else (goals + scale * (achieved - goals)).astype(goals.dtype)
+        (rewards,) = self.env.env_method("compute_reward", places, goals, [{}] * len(goals), indices=[0])
         return np.asarray(rewards, dtype=np.float32)
 
     def stored(self, key: str) -> Array:

@@ -74,12 +74,14 @@ class GoalSAC(SAC):
         """SAC's update (arXiv:1812.05905) with an entropy-free critic target; logs the last batch's losses."""
         if self._n_updates == 0:
             self._fit_features()
+            self.replay_buffer.fit_arrival(self.config.arrival_moves)
         self.policy.set_training_mode(True)
         self._update_learning_rate([self.actor.optimizer, self.critic.optimizer, self.ent_coef_optimizer])
         for _ in range(gradient_steps):
             losses = self._update(self.replay_buffer.sample(batch_size))
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
+        self.logger.record("train/arrival_scale", self.replay_buffer.arrival_scale, exclude="tensorboard")
         for name, loss in losses.items():
             self.logger.record(f"train/{name}", float(loss))
 

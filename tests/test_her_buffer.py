@@ -20,8 +20,8 @@ def fill(buffer, venv, count, seed=0):
         observations = following
 
 
-def make(size=4_000, future=0.5, nearby=0.3):
-    venv = DummyVecEnv([lambda: gym.make("PointMass-v0")] * 4)
+def make(size=4_000, future=0.5, nearby=0.3, tolerance=0.1):
+    venv = DummyVecEnv([lambda: gym.make("PointMass-v0", tolerance=tolerance)] * 4)
     venv.seed(0)
     spaces = venv.observation_space, venv.action_space
     buffer = HerBuffer(
@@ -72,3 +72,27 @@ def test_practice_goals_are_near_and_not_where_the_agent_stands():
     achieved = buffer.stored("achieved_goal")[:50].reshape(-1, 2)
     gaps = np.linalg.norm(buffer.practice_goals(achieved) - achieved, axis=1)
     assert 0 < np.median(gaps) < 0.8
+
+
+def test_a_lenient_goal_test_is_shrunk_to_two_steps_and_a_strict_one_is_kept():
+    for tolerance in (0.1, 1.5):
+        buffer, venv = make(tolerance=tolerance)
+        fill(buffer, venv, 200)
+        moves = np.linalg.norm(buffer.next_observations["achieved_goal"] - buffer.observations["achieved_goal"], axis=-1)[:200]
+        two_steps = 2 * np.quantile(moves, 0.95)
+        buffer.fit_arrival(2.0)
+        radius = tolerance / buffer.arrival_scale
+        if tolerance == 0.1:
+            assert buffer.arrival_scale == 1.0
+        else:
+            assert radius == pytest.approx(two_steps, rel=0.07)  # scales are tried 6 % apart
+        goals = np.zeros((2, 2), dtype=np.float32)
+        offsets = np.array([[0.99 * radius, 0], [0, 1.01 * radius]], dtype=np.float32)
+        assert buffer.rewards_for(goals + offsets, goals).tolist() == [0.0, -1.0]
+
+
+def test_the_goal_test_of_the_env_can_be_kept():
+    buffer, venv = make(tolerance=1.5)
+    fill(buffer, venv, 50)
+    buffer.fit_arrival(0.0)
+    assert buffer.arrival_scale == 1.0
