@@ -22,9 +22,10 @@ class AgentConfig:
     nearby_share: float = 0.3  # of a batch: hard negatives, near in space whatever the way; the rest keeps its own goal
     arrival_moves: float = 2.0  # a sampled goal counts as reached within so many typical steps, where the env is more lenient
     practice_share: float = 0.8  # of the goals pursued while collecting: near ones, drawn from the buffer
+    practice_steps: int = 50  # env steps after which a goal that is not reached gives way to another while collecting
 
     def __post_init__(self) -> None:
-        for name in ("num_envs", "warmup_steps", "batch_size", "relabel_horizon"):
+        for name in ("num_envs", "warmup_steps", "batch_size", "relabel_horizon", "practice_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 < self.discount < 1:

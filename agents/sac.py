@@ -40,6 +40,7 @@ class GoalSAC(SAC):
         self.config = config
         self._practice: np.ndarray | None = None  # (n_envs, G) goals pursued instead of the env's own
         self._practising = np.zeros(env.num_envs, dtype=bool)
+        self._pursued_for = np.zeros(env.num_envs, dtype=np.int64)  # env steps since the goal was drawn
         super().__init__(
             "MultiInputPolicy",
             env,
@@ -134,17 +135,23 @@ class GoalSAC(SAC):
             self._last_obs = own
 
     def _pursued_goals(self, observations: dict[str, np.ndarray]) -> np.ndarray:
-        """(n_envs, G): per env its practice goal, or its own; drawn anew at each episode's start and on arrival."""
+        """(n_envs, G): per env its practice goal, or its own.
+
+        Drawn anew at each episode's start, on arrival, and when it has been pursued for long: in episodes of hundreds of
+        steps an agent that cannot reach its goal yet would stand at a wall for most of its training.
+        """
         achieved, own = observations["achieved_goal"], observations["desired_goal"]
         if self._practice is None:
             self._practice = own.copy()
             fresh = np.ones(len(own), dtype=bool)
         else:
             arrived = self._practising & (self.replay_buffer.rewards_for(achieved, self._practice) == 0.0)
-            fresh = arrived | self._last_episode_starts
+            fresh = arrived | self._last_episode_starts | (self._pursued_for >= self.config.practice_steps)
         if fresh.any():
             self._practising[fresh] = self.replay_buffer.rng.random(fresh.sum()) < self.config.practice_share
             self._practice[fresh] = self.replay_buffer.practice_goals(achieved[fresh])
+            self._pursued_for[fresh] = 0
+        self._pursued_for += 1
         return np.where(self._practising[:, None], self._practice, own)
 
     def _store_transition(
