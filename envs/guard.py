@@ -19,6 +19,9 @@ class EnvError(Exception):
     """An env cannot be made or does not do what an env does; the message says which, where and what to mend."""
 
 
+PATIENCE = 60.0  # s; a call that takes longer hangs
+
+
 class GuardedEnv(gym.Wrapper):
     """Turns every failure of an env into an EnvError that names it: exceptions, hangs, wrong shapes and dtypes.
 
@@ -27,7 +30,7 @@ class GuardedEnv(gym.Wrapper):
     was computed may be lost for it.
     """
 
-    def __init__(self, env: gym.Env, name: str, index: int = 0, patience: float = 60.0) -> None:
+    def __init__(self, env: gym.Env, name: str, index: int = 0, patience: float = PATIENCE) -> None:
         super().__init__(env)
         self._name, self._index, self._patience = name, index, patience
         self._seed: int | None = None
@@ -79,7 +82,7 @@ class GuardedEnv(gym.Wrapper):
     @contextmanager
     def _watched(self, where: str) -> Iterator[None]:
         try:
-            with _time_limit(self._patience):
+            with time_limit(self._patience):
                 yield
         except EnvError:
             raise
@@ -94,7 +97,7 @@ class GuardedEnv(gym.Wrapper):
 
 
 @contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float) -> Iterator[None]:
     """TimeoutError if the body takes longer, where that can be told."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield

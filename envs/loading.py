@@ -33,12 +33,12 @@ def env_maker(name: str, **options: Any) -> Callable[[int], gym.Env]:
     `options` go to the env, but for `max_episode_steps`, the length of an episode. The index is told when an env fails.
     A throwaway env is driven about first. EnvError, with the fix, if it cannot be made or learned from.
     """
-    env = _goal_env(name, 0, options)
+    env = GuardedEnv(raw_env(name, **options), name)
     try:
         traits = probe(env, name)
     finally:
         env.close()
-    return lambda index: GoalEnvAdapter(_goal_env(name, index, options), traits)
+    return lambda index: GoalEnvAdapter(GuardedEnv(raw_env(name, **options), name, index), traits)
 
 
 def load_env(name: str, **options: Any) -> gym.Env:
@@ -66,19 +66,12 @@ def load_batch(name: str, num_envs: int, **options: Any) -> VectorEnv:
 
 
 def raw_env(name: str, **options: Any) -> gym.Env:
-    """The env as it was written, with its time limit. EnvError if there is none, or it cannot be made."""
-    if _is_file(name):
-        return _env_of_file(name, options)
-    _spec(name)
-    try:
-        return gym.make(name, **options)
-    except Exception as error:
-        raise _cannot_be_made(name, error) from error
+    """The env as it was written, with its time limit; EnvError if there is none, or it cannot be made.
 
-
-def _goal_env(name: str, index: int, options: dict[str, Any]) -> gym.Env:
+    OGBench's mazes, which are no goal envs as they come, are given their goal here; `task_id` chooses it.
+    """
     own = {key: value for key, value in options.items() if key != "task_id"}
-    env: gym.Env = GuardedEnv(raw_env(name, **own), name, index)
+    env = _env_of_file(name, own) if _is_file(name) else _registered_env(name, own)
     if is_ogbench_maze(env):
         try:
             return OGBenchMaze(env, options.get("task_id"))
@@ -87,6 +80,14 @@ def _goal_env(name: str, index: int, options: dict[str, Any]) -> gym.Env:
     if "task_id" in options:
         raise EnvError(f"{name} knows no task_id; only OGBench's mazes do")
     return env
+
+
+def _registered_env(name: str, options: dict[str, Any]) -> gym.Env:
+    _spec(name)
+    try:
+        return gym.make(name, disable_env_checker=True, **options)  # the guard checks, and says what to mend
+    except Exception as error:
+        raise _cannot_be_made(name, error) from error
 
 
 def _is_file(name: str) -> bool:

@@ -1,0 +1,6 @@
+"""Does a goal env keep its promises? Every broken one at once, each with its fix."""
+
+from .problem import Problem
+from .run import GYMNASIUM, Verdict, check_goal_env, examine
+
+__all__ = ["GYMNASIUM", "Problem", "Verdict", "check_goal_env", "examine"]
