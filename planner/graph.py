@@ -12,11 +12,10 @@ from .data import NoPathError, Plan
 
 Array = NDArray[np.floating]
 
-_STRIDE = 2 / 3  # of max_edge: here a link costs twice its steps; well below, little more than them
 START = 0  # the start's index in the graph; the nodes are 1..N and the goal N + 1
 
 
-def build_graph(steps: Array, max_edge: float) -> nx.DiGraph:
+def build_graph(steps: Array, max_edge: float, stride: float) -> nx.DiGraph:
     """(N + 1, N + 1) steps -> directed graph with an edge wherever a link takes at most `max_edge` env steps.
 
     Row 0 is the start and rows 1..N the nodes; columns 0..N-1 are the nodes and column N the goal. Each edge has its
@@ -29,7 +28,7 @@ def build_graph(steps: Array, max_edge: float) -> nx.DiGraph:
     proper = rows != targets
     rows, targets = rows[proper], targets[proper]
     lengths = np.maximum(steps[rows, targets - 1].astype(np.float64), 1.0)
-    costs = edge_costs(lengths, max_edge)
+    costs = edge_costs(lengths, stride)
     graph = nx.DiGraph()
     graph.add_nodes_from(range(len(steps) + 1))
     graph.add_edges_from(
@@ -39,8 +38,8 @@ def build_graph(steps: Array, max_edge: float) -> nx.DiGraph:
     return graph
 
 
-def edge_costs(steps: Array, max_edge: float) -> Array:
-    """(steps + 1) (1 + (steps / stride)^4) with a stride of two thirds of max_edge, any shape.
+def edge_costs(steps: Array, stride: float) -> Array:
+    """(steps + 1) (1 + (steps / stride)^4), any shape: at the stride a link costs twice its steps, below little more.
 
     A link ends within the goal's tolerance of its node, but the next one starts at the node itself: each link looks
     about a step too cheap, so without the + 1 a zigzag of tiny links beats the straight way (plans on the flat world
@@ -48,7 +47,7 @@ def edge_costs(steps: Array, max_edge: float) -> Array:
     both the likelier to be false and the likelier to be missed, so those beyond a stride serve only where nothing else
     closes a gap.
     """
-    return (steps + 1.0) * (1.0 + (steps / (_STRIDE * max_edge)) ** 4)
+    return (steps + 1.0) * (1.0 + (steps / stride) ** 4)
 
 
 def shortest_plan(graph: nx.DiGraph, nodes: Array) -> Plan:

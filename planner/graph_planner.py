@@ -18,13 +18,14 @@ Array = NDArray[np.floating]
 @dataclass(frozen=True, kw_only=True)
 class GraphPlannerConfig:
     num_nodes: int = 100
-    max_edge: float = 24.0  # longest link [env steps]: no longer than what the agent reaches without fail
+    stride: float = 16.0  # a link costs little more than its steps up to here [env steps], far more beyond
+    max_edge: float = 40.0  # longest link [env steps]: used where nothing else closes a gap
 
     def __post_init__(self) -> None:
         if self.num_nodes < 0:
             raise ValueError(f"num_nodes must not be negative, got {self.num_nodes}")
-        if not self.max_edge >= 1:
-            raise ValueError(f"max_edge must be at least 1 env step, got {self.max_edge}")
+        if not (self.max_edge >= 1 and self.stride >= 1):
+            raise ValueError(f"max_edge and stride must be at least 1 env step, got {self.max_edge} and {self.stride}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,4 +40,4 @@ class GraphPlanner:
         nodes = self.sampler.sample(state, goal, self.config.num_nodes, rng)
         targets = np.vstack([self.goal_of(nodes), goal])
         steps = self.distance.pairwise(np.vstack([state, nodes]), targets)  # row 0 is the start, last column the goal
-        return shortest_plan(build_graph(steps, self.config.max_edge), nodes)
+        return shortest_plan(build_graph(steps, self.config.max_edge, self.config.stride), nodes)

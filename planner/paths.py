@@ -26,10 +26,15 @@ _NODES = 400  # of a stitched graph, spread over goal space among ten times as m
 
 
 def training_paths(
-    trajectories: Sequence[Trajectory], distance: DistanceModel, goal_of: GoalEntries, max_edge: float, rng: np.random.Generator
+    trajectories: Sequence[Trajectory],
+    distance: DistanceModel,
+    goal_of: GoalEntries,
+    max_edge: float,
+    stride: float,
+    rng: np.random.Generator,
 ) -> tuple[Array, Array]:
     """The mixture that the energy model is fitted to: paths (N, 33, G) and their weights (N,)."""
-    stitched = stitched_paths(trajectories, distance, goal_of, max_edge, _STITCHED, rng)
+    stitched = stitched_paths(trajectories, distance, goal_of, max_edge, stride, _STITCHED, rng)
     pieces, weights = hindsight_paths(trajectories, distance, _PIECES, _SHARPNESS, rng)
     return np.concatenate([stitched, pieces]), np.concatenate([np.ones(len(stitched), np.float32), weights])
 
@@ -65,6 +70,7 @@ def stitched_paths(
     distance: DistanceModel,
     goal_of: GoalEntries,
     max_edge: float,
+    stride: float,
     num_paths: int,
     rng: np.random.Generator,
 ) -> Array:
@@ -78,17 +84,23 @@ def stitched_paths(
     for count in np.diff(np.linspace(0, num_paths, _GRAPHS + 1).astype(int)):
         some = states[rng.permutation(len(states))[: 10 * _NODES]]
         nodes = some[farthest_points(goal_of(some), min(_NODES, len(some)), rng)]
-        parts.append(_paths_through(nodes, distance, goal_of, max_edge, count, rng))
+        parts.append(_paths_through(nodes, distance, goal_of, max_edge, stride, count, rng))
     return np.concatenate(parts)
 
 
 def _paths_through(
-    states: Array, distance: DistanceModel, goal_of: GoalEntries, max_edge: float, num_paths: int, rng: np.random.Generator
+    states: Array,
+    distance: DistanceModel,
+    goal_of: GoalEntries,
+    max_edge: float,
+    stride: float,
+    num_paths: int,
+    rng: np.random.Generator,
 ) -> Array:
     goals = goal_of(states)
     steps = distance.pairwise(states, goals)
     # the costs of the planner's graph, so that what is learnt is what will be looked for
-    costs = np.where(steps <= max_edge, edge_costs(steps, max_edge), 0.0)
+    costs = np.where(steps <= max_edge, edge_costs(steps, stride), 0.0)
     np.fill_diagonal(costs, 0.0)  # no link
     lengths, before = dijkstra(costs, return_predecessors=True)
     np.fill_diagonal(lengths, np.inf)

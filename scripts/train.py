@@ -106,9 +106,11 @@ def _fit_energy(options: Options) -> tuple[bytes, dict[str, Any]]:
 
     trained = load_run(options.out)
     rng = np.random.default_rng(options.seed)
-    max_edge = GraphPlannerConfig().max_edge
+    links = GraphPlannerConfig()
     try:
-        paths, weights = training_paths(trained.trajectories, trained.distance(), trained.goal_of, max_edge, rng)
+        paths, weights = training_paths(
+            trained.trajectories, trained.distance(), trained.goal_of, links.max_edge, links.stride, rng
+        )
     except ValueError as error:
         raise UsageError(f"{options.out}: {error}") from None
     visited = np.concatenate([trajectory.goals for trajectory in trained.trajectories])

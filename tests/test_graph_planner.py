@@ -22,7 +22,7 @@ class Fixed:
 
 
 def plan_on_line(start, nodes, goal, max_edge):
-    planner = GraphPlanner(Fixed(nodes), LineDistance(), lambda s: s, GraphPlannerConfig(max_edge=max_edge))
+    planner = GraphPlanner(Fixed(nodes), LineDistance(), lambda s: s, GraphPlannerConfig(max_edge=max_edge, stride=max_edge / 1.5))
     return planner.plan(np.array([start], np.float32), np.array([goal], np.float32), np.random.default_rng(0))
 
 
@@ -56,12 +56,12 @@ def test_a_gap_has_no_path_and_the_message_says_what_to_do():
 
 def test_edges_are_directed_and_no_longer_than_allowed():
     steps = np.array([[2.0, 9.0, 9.0], [0.0, 3.0, 9.0], [1.0, 0.0, 4.0]])  # start, two nodes -> two nodes, goal
-    graph = build_graph(steps, max_edge=4)
+    graph = build_graph(steps, max_edge=4, stride=3)
     assert sorted(graph.edges) == [(0, 1), (1, 2), (2, 1), (2, 3)]
-    assert graph.edges[1, 2]["steps"] == 3 and graph.edges[1, 2]["cost"] == pytest.approx(4 * (1 + (4.5 / 4) ** 4))
-    assert edge_costs(np.array([4.0]), 6.0).tolist() == [10.0]
+    assert graph.edges[1, 2]["steps"] == 3 and graph.edges[1, 2]["cost"] == 4 * 2
+    assert edge_costs(np.array([4.0]), 4.0).tolist() == [10.0]
 
 
 def test_a_matrix_that_is_not_square_is_refused():
     with pytest.raises(ValueError, match="square"):
-        build_graph(np.zeros((2, 3)), 4)
+        build_graph(np.zeros((2, 3)), 4, 3)

@@ -59,7 +59,7 @@ def test_stitching_joins_trajectories_that_never_meet_in_one_episode():
     """An L of three pieces: no piece goes round the corner, yet the paths do."""
     pieces = [line((0, 0), (1, 0), 40), line((1, 0), (1, 1), 40), line((1, 1), (1, 2), 40)]
     goal_of = GoalEntries.infer(pieces)
-    paths = stitched_paths(pieces, Straight(), goal_of, max_edge=4, num_paths=200, rng=np.random.default_rng(0))
+    paths = stitched_paths(pieces, Straight(), goal_of, max_edge=4, stride=3, num_paths=200, rng=np.random.default_rng(0))
     assert paths.shape == (200, 33, 2)
     far = paths[(paths[:, 0].sum(axis=1) < 0.3) & (paths[:, -1, 1] > 1.7)]
     assert len(far) > 0 and (np.linalg.norm(far - [1, 0], axis=2).min(axis=1) < 0.2).all()
@@ -67,7 +67,7 @@ def test_stitching_joins_trajectories_that_never_meet_in_one_episode():
 
 def test_stitching_says_when_nothing_is_near():
     with pytest.raises(ValueError, match="train the agent longer"):
-        stitched_paths([line((0, 0), (9, 0), 3)], Straight(), GoalEntries((0, 1)), 1, 10, np.random.default_rng(0))
+        stitched_paths([line((0, 0), (9, 0), 3)], Straight(), GoalEntries((0, 1)), 1, 1, 10, np.random.default_rng(0))
 
 
 def test_a_roundabout_piece_weighs_less_than_a_straight_one():
