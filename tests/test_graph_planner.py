@@ -22,7 +22,9 @@ class Fixed:
 
 
 def plan_on_line(start, nodes, goal, max_edge):
-    planner = GraphPlanner(Fixed(nodes), LineDistance(), lambda s: s, GraphPlannerConfig(max_edge=max_edge, stride=max_edge / 1.5))
+    planner = GraphPlanner(
+        Fixed(nodes), LineDistance(), lambda s: s, GraphPlannerConfig(max_edge=max_edge, stride=max_edge / 1.5)
+    )
     return planner.plan(np.array([start], np.float32), np.array([goal], np.float32), np.random.default_rng(0))
 
 
