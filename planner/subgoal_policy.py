@@ -25,10 +25,13 @@ class SubgoalPolicyConfig:
     direct: float = 16.0  # a goal predicted to be nearer is pursued without a plan [env steps]
     patience: float = 2.0  # times an edge's predicted steps before it counts as failed
     slack: int = 6  # env steps added to that
+    shake: float = 0.5  # of the way to a subgoal that is late: the standard deviation by which it is shaken
 
     def __post_init__(self) -> None:
         if self.reach < 1 or self.direct < 0 or self.patience <= 0:
             raise ValueError("reach must be at least 1, direct not negative, patience positive")
+        if self.shake < 0:
+            raise ValueError(f"shake must not be negative, got {self.shake}")
         if self.look_ahead < 1 or self.slack < 0 or not 0 <= self.arrival <= self.reach:
             raise ValueError("look_ahead must be at least 1, slack not negative, arrival between 0 and reach")
 
@@ -41,6 +44,7 @@ class Pursuit:
     targets: Array  # (K, G) subgoals, the last one the goal itself
     current: int = 0
     deadline: float = 0.0  # env steps left for the current subgoal
+    late: float = 0.0  # the deadline's value at which the edge has taken what was predicted, and half the slack
     replans: int = -1  # the first plan is not one
     failed_plans: int = 0  # searches that found no path
     plan_ms: list[float] = field(default_factory=list)
@@ -54,8 +58,10 @@ class SubgoalPolicy:
 
     At each step the agent pursues the farthest of the next few waypoints within reach, never an earlier one; a waypoint
     that is reached gives way to the next however far that is, or an edge longer than the reach would never begin. An edge
-    that takes far longer than predicted leads to a new plan from where the agent is. When no path is found the agent
-    heads for the goal itself and a new search follows at the deadline; `Pursuit.failed_plans` counts those.
+    that takes longer than predicted is tried with a shaken subgoal, since an agent that has come to rest against a corner
+    would push against it for ever; one that takes far longer leads to a new plan from where the agent is. When no path
+    is found the agent heads for the goal itself and a new search follows at the deadline; `Pursuit.failed_plans` counts
+    those.
     """
 
     agent: GoalPolicy
@@ -88,13 +94,20 @@ class SubgoalPolicy:
                 self._replan(pursuit, here, goal)
             pursuit.deadline -= 1
         self._advance(pursuits, states)
-        subgoals = np.stack([pursuit.targets[pursuit.current] for pursuit in pursuits]).astype(np.float32)
+        subgoals = np.stack([self._subgoal(pursuit, here) for pursuit, here in zip(pursuits, states, strict=True)])
         actions, _ = self.agent.predict({**batch, "desired_goal": subgoals}, deterministic=deterministic)
         return (actions[0] if single else actions), pursuits
 
     def _begin(self, state: Array, goal: Array) -> Pursuit:
         place = zlib.crc32(np.concatenate([state, goal]).astype(np.float32).tobytes())
         return Pursuit(np.random.default_rng([self.seed, place]), goal[None])
+
+    def _subgoal(self, pursuit: Pursuit, state: Array) -> Array:
+        subgoal = pursuit.targets[pursuit.current].astype(np.float32)
+        if pursuit.deadline > pursuit.late:
+            return subgoal
+        way = self.config.shake * np.linalg.norm(subgoal - self.goal_of(state))
+        return (subgoal + way * pursuit.rng.standard_normal(subgoal.shape)).astype(np.float32)
 
     def _replan(self, pursuit: Pursuit, state: Array, goal: Array) -> None:
         straight = float(self.distance.pairwise(state[None], goal[None])[0, 0])
@@ -112,7 +125,7 @@ class SubgoalPolicy:
                 pursuit.failed_plans += 1
                 first = self.config.direct
             pursuit.plan_ms.append(1e3 * (time.perf_counter() - began))
-        pursuit.deadline = self._deadline(first)
+        self._allow(pursuit, first)
 
     def _advance(self, pursuits: tuple[Pursuit, ...], states: Array) -> None:
         """Move each pursuit on to the farthest of its next waypoints within reach."""
@@ -127,7 +140,10 @@ class SubgoalPolicy:
                 within.append(places[1])
             if within and max(within) > pursuit.current:
                 pursuit.current = max(within)
-                pursuit.deadline = self._deadline(float(steps[places.index(pursuit.current)]))
+                self._allow(pursuit, float(steps[places.index(pursuit.current)]))
 
-    def _deadline(self, steps: float) -> float:
-        return self.config.patience * min(steps, 2 * self.config.direct) + self.config.slack
+    def _allow(self, pursuit: Pursuit, steps: float) -> None:
+        """Set the time for an edge that is predicted to take so many env steps."""
+        predicted = min(steps, 2 * self.config.direct)
+        pursuit.deadline = self.config.patience * predicted + self.config.slack
+        pursuit.late = (self.config.patience - 1) * predicted + self.config.slack / 2

@@ -80,6 +80,24 @@ def test_an_edge_that_takes_too_long_leads_to_a_new_plan():
     assert planner.asked == pursuit.replans + 1 >= 3
 
 
+class Cornered(Walker):
+    """Comes to rest where its subgoal lies straight ahead, as an agent does that pushes against a wall at its corner."""
+
+    def predict(self, observation, **kwargs):
+        step, _ = super().predict(observation, **kwargs)
+        return np.where(step[:, 1:] == 0, 0.0, step), None
+
+
+def test_a_subgoal_that_is_late_is_shaken_before_a_new_plan_is_made():
+    agent = Cornered()
+    places, (pursuit,) = run(policy(agent, RoundTheCorner()), [[0, 0]], [[2, 0]], 5)
+    assert [subgoal[0].tolist() for subgoal in agent.subgoals[:2]] == [[2, 0]] * 2 and pursuit.replans == 0
+    assert len({tuple(subgoal[0]) for subgoal in agent.subgoals}) >= 3 and places[-1, 0, 0] > 0.5
+    still = SubgoalPolicyConfig(reach=3, arrival=1, direct=3, patience=2, slack=2, shake=0)
+    places, _ = run(policy(Cornered(), RoundTheCorner(), still), [[0, 0]], [[2, 0]], 50)
+    assert (places == 0).all()
+
+
 def test_failed_searches_are_counted_and_the_agent_heads_for_the_goal():
     agent, planner = Walker(), RoundTheCorner(fails=True)
     _, (pursuit,) = run(policy(agent, planner), [[0, 0]], [[60, 60]], 30)
@@ -109,7 +127,7 @@ def test_an_edge_longer_than_the_reach_begins_once_its_waypoint_is_reached():
     assert pursuit.replans == 0 and places[-1, 0] == pytest.approx([6, 6], abs=1e-2)
 
 
-@pytest.mark.parametrize("bad", [{"look_ahead": 0}, {"arrival": 20.0}, {"slack": -1}])
+@pytest.mark.parametrize("bad", [{"look_ahead": 0}, {"arrival": 20.0}, {"slack": -1}, {"shake": -0.1}])
 def test_settings_that_could_never_work_are_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         SubgoalPolicyConfig(**bad)
