@@ -126,12 +126,19 @@ class HerBuffer(DictReplayBuffer):
         return self._rewards(achieved, goals, self.arrival_scale)
 
     def fit_arrival(self, moves: float) -> None:
-        """Shrink the goal test to `moves` typical steps (the 95th percentile of those stored), where it is wider; 0 keeps it."""
+        """Shrink the goal test to `moves` typical steps, where it is wider; 0 keeps it.
+
+        Typical is the 95th percentile of the stored steps that moved the goal.
+        """
         if moves == 0:
             return
         before, after = (values["achieved_goal"][: self._num_stored] for values in (self.observations, self.next_observations))
         goals = before.reshape(-1, before.shape[-1])
         offsets = moves * (after.reshape(goals.shape) - goals)
+        moved = (offsets != 0).any(axis=1)
+        if moved.mean() < 0.05:  # an object that is seldom pushed says too little of its steps
+            return
+        goals, offsets = goals[moved], offsets[moved]
         passing = [scale for scale in _SCALES if (self._rewards(goals + offsets, goals, scale) == 0.0).mean() >= 0.95]
         self.arrival_scale = float(max(passing, default=1.0))
 

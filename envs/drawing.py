@@ -66,6 +66,14 @@ def draw_world(
     return np.asarray(image.resize((width // _OVERSAMPLE, height // _OVERSAMPLE), Image.Resampling.LANCZOS))
 
 
+def checked_frame(frame: object) -> Frame:
+    """The frame itself; ValueError unless it is a (height, width, 3) array of uint8."""
+    if not isinstance(frame, np.ndarray) or frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+        kind = f"{frame.shape}, {frame.dtype}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise ValueError(f"a frame must be a (height, width, 3) array of uint8, got {kind}")
+    return frame
+
+
 def save_gif(frames: Sequence[Frame], path: Path, frames_per_second: float) -> None:
     """Write an endless GIF. All frames share one palette, so that nothing flickers. ValueError without frames."""
     if not frames:

@@ -50,6 +50,11 @@ class GuardedEnv(gym.Wrapper):
         self._check(observation, "step")
         if isinstance(reward, np.ndarray) and reward.ndim:
             raise self._error("step", f"the reward is an array of shape {reward.shape}; return one number")
+        for flag, value in (("terminated", terminated), ("truncated", truncated)):
+            if not isinstance(value, bool | np.bool_ | int):
+                raise self._error("step", f"{flag} is {value!r}; return True or False")
+        if not isinstance(info, dict):
+            raise self._error("step", f"info is {type(info).__name__}; return a dict, {{}} if there is nothing to say")
         return observation, reward, bool(terminated), bool(truncated), info
 
     def render(self) -> Any:

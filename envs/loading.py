@@ -47,8 +47,11 @@ def load_env(name: str, **options: Any) -> gym.Env:
 
 
 def load_batch(name: str, num_envs: int, **options: Any) -> VectorEnv:
-    """Envs side by side, each reset in the step that ends it: the env's own batch if it has one, else a loop."""
-    if not _is_file(name) and _spec(name).vector_entry_point is not None:
+    """Envs side by side, each reset in the step that ends it: our own worlds as one batch, others in a loop.
+
+    Other people's batches are not used: they cannot be adapted and guarded as their single envs are.
+    """
+    if not _is_file(name) and str(_spec(name).vector_entry_point).startswith("envs."):
         try:
             return gym.make_vec(name, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **options)
         except Exception as error:
@@ -71,6 +74,9 @@ def raw_env(name: str, **options: Any) -> gym.Env:
     OGBench's mazes, which are no goal envs as they come, are given their goal here; `task_id` chooses it.
     """
     own = {key: value for key, value in options.items() if key != "task_id"}
+    limit = own.get("max_episode_steps", 1)
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
+        raise EnvError(f"{name}: max_episode_steps must be a whole number of at least 1, got {limit!r}")
     env = _env_of_file(name, own) if _is_file(name) else _registered_env(name, own)
     if is_ogbench_maze(env):
         try:
@@ -112,19 +118,20 @@ def _spec(name: str) -> EnvSpec:
 
 def _env_of_file(name: str, options: dict[str, Any]) -> gym.Env:
     """Run the file under a private module name, so that no folder beside it is confused with ours, and call its class."""
-    file, _, class_name = name.partition(":")
-    path = Path(file).resolve()
+    file, _, class_name = name.rpartition(":")
+    path = Path(file or class_name).resolve()
     if not path.is_file():
         raise EnvError(f"{name}: there is no file {path}")
-    if not class_name:
-        raise EnvError(f"{name} names no class; write {file}:NAME_OF_THE_ENV")
+    if not file:
+        raise EnvError(f"{name} names no class; write {name}:NAME_OF_THE_ENV")
     limit = options.pop("max_episode_steps", None)
     try:
-        made = getattr(_module(path), class_name)(**options)
-    except AttributeError as error:
-        if not hasattr(_module(path), class_name):
-            raise EnvError(f"{name}: {path.name} defines no {class_name}") from None
-        raise _cannot_be_made(name, error, path) from error
+        module = _module(path)
+        if not hasattr(module, class_name):
+            raise EnvError(f"{name}: {path.name} defines no {class_name}")
+        made = getattr(module, class_name)(**options)
+    except EnvError:
+        raise
     except Exception as error:
         raise _cannot_be_made(name, error, path) from error
     if not isinstance(made, gym.Env):
@@ -136,8 +143,8 @@ def _env_of_file(name: str, options: dict[str, Any]) -> gym.Env:
             return made
         inner = inner.env
     if limit is None:
-        limit = getattr(inner, "max_episode_steps", _EPISODE_STEPS)
-    return TimeLimit(made, limit)
+        limit = getattr(inner, "max_episode_steps", None)
+    return TimeLimit(made, _EPISODE_STEPS if limit is None else int(limit))
 
 
 def _module(path: Path) -> ModuleType:
@@ -166,6 +173,11 @@ def _cannot_be_made(name: str, error: Exception, path: Path | None = None) -> En
             f"{name} imports {error.name}, but `{folder}` is the name of a package of Thalweg; rename your folder{where}, "
             "or import what is in it from a module with another name"
         )
+    package = getattr(error.obj, "__name__", "") if isinstance(error, AttributeError) else ""
+    if package in _OURS:
+        return EnvError(f"{name}: {error}; `{package}` is a package of Thalweg, so if a folder of yours is meant, rename that")
+    if isinstance(error, ImportError) and "relative import" in str(error):
+        return EnvError(f"{name} cannot be made: {error}; a file is loaded by itself: import its neighbours by their plain names")
     absent = [package for package in _REGISTRIES if importlib.util.find_spec(package) is None]
     hint = ""
     if isinstance(error, gym.error.UnregisteredEnv) and absent:

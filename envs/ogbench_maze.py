@@ -27,8 +27,8 @@ class OGBenchMaze(GoalWrapper):
     def __init__(self, env: gym.Env, task_id: int | None = None) -> None:
         super().__init__(env, goal_of=lambda states: states[..., :2], tolerance=env.unwrapped._goal_tol)  # type: ignore[attr-defined]
         tasks = env.unwrapped.num_tasks  # type: ignore[attr-defined]
-        if task_id is not None and not 1 <= task_id <= tasks:
-            raise ValueError(f"task_id must lie between 1 and {tasks}, got {task_id}")
+        if task_id is not None and (type(task_id) is not int or not 1 <= task_id <= tasks):
+            raise ValueError(f"task_id must be a whole number between 1 and {tasks}, got {task_id!r}")
         self._task = {} if task_id is None else {"task_id": task_id}
         self._global_state = np.random.RandomState().get_state()
 

@@ -16,6 +16,7 @@ from .walls import WallMap, check_rows, wall_map
 Array = NDArray[np.floating]
 
 _PAIRS_FOR_QUANTILES = 4096
+_DRAWS = 1_000  # of so many pairs, before there are taken to be none
 _PAIRS_AHEAD = 64  # drawn at once: one draw per reset would cost more than all steps of a large batch
 
 
@@ -120,7 +121,9 @@ class Pairs:
 
     def draw(self) -> tuple[Array, Array]:
         """A start (2,) and a goal (2,) with a way between them, farther apart than the tolerance and the least length [m]."""
-        while not self._ahead:
+        for _ in range(_DRAWS):
+            if self._ahead:
+                return self._ahead.pop()
             points = self._world.map.sample_free(2 * _PAIRS_AHEAD, self._rng)
             starts, goals = points[:_PAIRS_AHEAD], points[_PAIRS_AHEAD:]
             good = self._world.compute_reward(starts, goals, {}) < 0
@@ -128,4 +131,7 @@ class Pairs:
                 lengths = self._world.shortest_length(starts, goals)
                 good &= np.isfinite(lengths) & (lengths >= self._least_length)
             self._ahead = list(zip(starts[good], goals[good], strict=True))
-        return self._ahead.pop()
+        raise ValueError(
+            f"no start and goal lie as far apart as the difficulty asks, and farther than the tolerance of "
+            f"{self._world.tolerance} m, in a world of {self._world.map.size.tolist()} m; make one or the other less"
+        )

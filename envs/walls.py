@@ -16,6 +16,7 @@ Array = NDArray[np.floating]
 _Cells = tuple[tuple[int, int], tuple[int, int]]  # a box's low and high corner, in cells
 
 _TOUCHING = 1.0 + 1e-9  # a move that ends this near a face ends on it: no rounding may put a point inside a wall
+_ROUNDING = 1e-9  # m: a point this near a grid line lies on it, or it might be inside the second wall of an inner corner
 _MARGIN = 1e-6  # cells: a move this near a cell may touch it
 _NOWHERE = np.full((1, 2, 2), np.inf)  # a wall that no move enters
 
@@ -91,10 +92,10 @@ class WallMap:
             left, bottom, right, top = left[near], bottom[near], right[near], top[near]
             cells = np.stack([left, left, right, right], axis=1), np.stack([bottom, top, bottom, top], axis=1)
             walls = self._padded_walls[self._walls_of_cell[cells].reshape(len(near), -1)]  # (near, 8, 2, 2)
-            reached[near], axis[near], hit[near] = _stop(points[near], moves[near], walls)
+            reached[near], axis[near], hit[near] = _stop(points[near], moves[near], walls, self.cell_size)
         long = np.flatnonzero(far)
         if len(long):
-            reached[long], axis[long], hit[long] = _stop(points[long], moves[long], self.walls[None])
+            reached[long], axis[long], hit[long] = _stop(points[long], moves[long], self.walls[None], self.cell_size)
         return reached, axis, hit
 
     def _cells(self, places: Array) -> NDArray[np.intp]:
@@ -173,7 +174,7 @@ def _walls_of_cells(is_wall: NDArray[np.bool_], boxes: list[_Cells]) -> NDArray[
     return of_cell
 
 
-def _stop(points: Array, moves: Array, walls: Array) -> tuple[Array, NDArray[np.intp], NDArray[np.bool_]]:
+def _stop(points: Array, moves: Array, walls: Array, cell_size: float) -> tuple[Array, NDArray[np.intp], NDArray[np.bool_]]:
     """(B, 2), (B, 2), (B or 1, W, 2, 2) -> as `sweep`: where each move ends, with every one of its W walls looked at."""
     enter, axis = _enter_times(points, moves, walls)  # (B, W)
     wall = enter.argmin(axis=1)
@@ -184,7 +185,8 @@ def _stop(points: Array, moves: Array, walls: Array) -> tuple[Array, NDArray[np.
     faced = np.broadcast_to(walls, (len(points), *walls.shape[1:]))[row, wall]  # (B, 2, 2)
     side = np.where(moves[row, axis] > 0, faced[row, 0, axis], faced[row, 1, axis])
     reached[row[hit], axis[hit]] = side[hit]
-    return reached, axis, hit
+    line = np.rint(reached / cell_size) * cell_size
+    return np.where(np.abs(reached - line) <= _ROUNDING, line, reached), axis, hit
 
 
 def _enter_times(points: Array, moves: Array, walls: Array) -> tuple[Array, NDArray[np.intp]]:

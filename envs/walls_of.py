@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .ogbench_maze import is_ogbench_maze
+from .point_mass_world import PointMassWorld
 
 Array = NDArray[np.floating]
 
@@ -20,7 +21,7 @@ def walls_of(env: gym.Env) -> Array | None:
     Known are our own worlds, gymnasium-robotics' mazes and OGBench's.
     """
     inner: Any = env.unwrapped
-    if hasattr(inner, "map"):
+    if isinstance(inner, PointMassWorld):
         return inner.map.walls
     if is_ogbench_maze(env):
         return _cells_to_boxes(inner.maze_map, inner.ij_to_xy, inner._maze_unit)

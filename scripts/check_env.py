@@ -29,7 +29,7 @@ def main(options: Options) -> None:
     from envs.loading import raw_env
 
     make = partial(raw_env, options.env, **env_kwargs)
-    make().close()  # bad input, unlike a broken promise, if it cannot be made
+    make()  # bad input, unlike a broken promise, if it cannot be made; closing it is for the checks
     checkers = {**GYMNASIUM, "stable-baselines3": check_env}
     verdict = examine(make, batch_maker(options.env, env_kwargs), options.steps, options.seed, checkers)
     if not verdict.problems:

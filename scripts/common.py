@@ -31,7 +31,7 @@ def run(command: Callable[[Any], None], options: type) -> None:
     except Exception as error:
         if not _is_bad_input(error):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
         raise SystemExit(2) from None
 
 

@@ -130,8 +130,10 @@ def _section(world: World, trained: Run, summary: dict[str, Any]) -> Any:
     from planner.report import Section, figure_to_png
     from scripts.plan import plan_and_draw
 
-    reset_options = {} if world.difficulty is None else {"difficulty": world.difficulty}
-    plan, picture, _ = plan_and_draw(trained, "energy", _PICTURED_SEED, 100, 400, reset_options)
+    settings: dict[str, Any] = {"max_episode_steps": 400}
+    if world.difficulty is not None:
+        settings["difficulty"] = world.difficulty
+    plan, picture, _ = plan_and_draw(trained, "energy", _PICTURED_SEED, 100, settings)
     (trained.folder / "plan.png").write_bytes(figure_to_png(picture))
     curve = np.array(_curve(trained.folder / "progress.csv")).reshape(-1, 2)
     curves = Figure(figsize=(6, 3))

@@ -29,6 +29,8 @@ def main(options: Options) -> None:
     unknown = [name for name in names if name not in PLANNERS]
     if unknown:
         raise UsageError(f"--planners {unknown[0]!r} is unknown; choose from {', '.join(PLANNERS)}")
+    if options.episode_steps is not None and options.episode_steps < 1:
+        raise UsageError(f"--episode-steps must be at least 1, got {options.episode_steps}")
     if options.nodes < 1:
         raise UsageError(f"--nodes must be at least 1, got {options.nodes}")
 

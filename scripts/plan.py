@@ -31,6 +31,8 @@ class Options:
 def main(options: Options) -> None:
     if options.planner not in PLANNERS[1:]:
         raise UsageError(f"--planner {options.planner!r} is unknown; choose from {', '.join(PLANNERS[1:])}")
+    if options.nodes < 1 or options.episode_steps < 1:
+        raise UsageError(f"--nodes and --episode-steps must be at least 1, got {options.nodes} and {options.episode_steps}")
     import torch
 
     from planner.report import figure_to_png
@@ -38,12 +40,11 @@ def main(options: Options) -> None:
 
     torch.set_num_threads(1)
     trained = load_run(options.run)
-    reset_options: dict[str, Any] = {} if options.difficulty is None else {"difficulty": options.difficulty}
-    if options.goal is not None:
-        reset_options["goal"] = options.goal
-    planner = options.planner
+    settings: dict[str, Any] = {"max_episode_steps": options.episode_steps}
+    if options.difficulty is not None:
+        settings["difficulty"] = options.difficulty
     plan, figure, frames = plan_and_draw(
-        trained, planner, options.seed, options.nodes, options.episode_steps, reset_options, options.gif
+        trained, options.planner, options.seed, options.nodes, settings, options.goal, options.gif
     )
     options.out.mkdir(parents=True, exist_ok=True)
     content = {
@@ -64,7 +65,13 @@ def main(options: Options) -> None:
 
 
 def plan_and_draw(
-    trained: Run, name: str, seed: int, nodes: int, episode_steps: int, reset_options: dict[str, Any], film: bool = False
+    trained: Run,
+    name: str,
+    seed: int,
+    nodes: int,
+    settings: dict[str, Any],
+    goal: tuple[float, ...] | None = None,
+    film: bool = False,
 ) -> tuple[Plan, Figure, list[Any]]:
     """Plan from the env seed's start, drive it, and draw both; with `film`, the drive's frames. NoPathError without a path."""
     import numpy as np
@@ -73,10 +80,10 @@ def plan_and_draw(
     from envs.walls_of import walls_of
     from planner import pictures
 
-    env = _make_env(trained, episode_steps, film)
-    observation, _ = env.reset(seed=seed, options=reset_options)
+    env = _make_env(trained, settings, film)
+    observation, _ = env.reset(seed=seed, options=None if goal is None else {"goal": goal})
     start, target = observation["achieved_goal"], observation["desired_goal"]
-    if "goal" in reset_options and not np.allclose(target, reset_options["goal"], atol=1e-4):
+    if goal is not None and (target.shape != (len(goal),) or not np.allclose(target, goal, atol=1e-4)):
         raise UsageError(f"--goal: {trained.env} does not take the goal from its reset options; leave --goal out")
     planner = trained.planner(name, nodes)
     plan = planner.plan(observation["observation"], target, np.random.default_rng(seed))
@@ -110,32 +117,42 @@ def _plane(goals: Any) -> Any:
     return goals[..., :2] if goals.shape[-1] > 1 else np.concatenate([goals, np.zeros_like(goals)], axis=-1)
 
 
-def _make_env(trained: Run, episode_steps: int, film: bool) -> Any:
+def _make_env(trained: Run, settings: dict[str, Any], film: bool) -> Any:
     """With frames, where the env draws any."""
     import envs  # noqa: F401 (registers ours)
+    from envs.guard import EnvError
     from envs.loading import load_env
 
-    settings = {**trained.env_kwargs, "max_episode_steps": episode_steps}
+    settings = {**trained.env_kwargs, **settings}
     env = load_env(trained.env, **settings)
-    if film and "rgb_array" in env.metadata.get("render_modes", []):
-        env.close()
-        env = load_env(trained.env, render_mode="rgb_array", **settings)
-    return env
+    if not film or env.render_mode == "rgb_array" or "rgb_array" not in env.metadata.get("render_modes", []):
+        return env
+    try:
+        filmed = load_env(trained.env, render_mode="rgb_array", **settings)
+    except EnvError:  # it takes no render_mode
+        print(f"no film: {trained.env} cannot be made with render_mode='rgb_array'", file=sys.stderr)
+        return env
+    env.close()
+    return filmed
 
 
 def _drive(trained: Run, name: str, nodes: int, env: Any, observation: Any) -> tuple[list[Any], list[Any]]:
     """The places passed and the frames seen; none where the env draws none."""
+    from envs.drawing import checked_frame
+    from envs.guard import EnvError
+    from envs.point_mass import PointMass
+
     policy = trained.policy(name, nodes)
     trail, frames, state, done = [observation["achieved_goal"]], [], None, False
     filmed = env.render_mode == "rgb_array"
     while not done:
         action, state = policy.predict(observation, state, deterministic=True)
         if filmed:
-            if hasattr(env.unwrapped, "overlay") and state is not None:
+            if isinstance(env.unwrapped, PointMass) and state is not None:
                 env.unwrapped.overlay = _overlay(trained, trail[-1], state[0])
             try:
-                frames.append(env.render())
-            except Exception as error:  # a machine without a screen or GL: the plan is worth having all the same
+                frames.append(checked_frame(env.render()))
+            except (EnvError, ValueError) as error:  # no screen, or no picture: the plan is worth having all the same
                 print(f"no film: {error}", file=sys.stderr)
                 filmed, frames = False, []
         observation, _, terminated, truncated, _ = env.step(action)

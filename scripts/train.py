@@ -55,8 +55,9 @@ def _train(options: Options, batch: Any) -> None:
     from stable_baselines3.common.vec_env import VecMonitor
 
     from agents.sac import GoalSAC
-    from agents.training import FiniteVecEnv, stored_trajectories, trained_agent
+    from agents.training import FiniteVecEnv, NotFiniteError, stored_trajectories, trained_agent
     from agents.vec_env import BatchVecEnv
+    from envs.guard import EnvError
     from planner.data import pack_trajectories
     from planner.storage import arrays_to_bytes, json_to_bytes, write_files
 
@@ -66,19 +67,20 @@ def _train(options: Options, batch: Any) -> None:
     vec_env = VecMonitor(FiniteVecEnv(BatchVecEnv(batch)))
     model = GoalSAC(vec_env, options.agent, options.steps, options.seed)
     model.set_logger(configure(str(options.out), ["csv", "tensorboard"] if options.tensorboard else ["csv"]))
-    interrupted = False
+    broke_off: BaseException | None = None
     try:
         model.learn(options.steps, log_interval=20, progress_bar=options.progress)
-    except KeyboardInterrupt:
-        interrupted = True
+    except (KeyboardInterrupt, EnvError, NotFiniteError) as error:
+        broke_off = error
     model.logger.close()
     trajectories = stored_trajectories(model.replay_buffer)
-    if not trajectories:
-        raise KeyboardInterrupt("before anything was learnt")
+    if broke_off is not None and not trajectories:
+        raise broke_off
     files = trained_agent(model).files() | {"trajectories.npz": arrays_to_bytes(pack_trajectories(trajectories))}
     write_files(options.out, files)
-    if interrupted:
-        raise KeyboardInterrupt(f"the agent after {model.num_timesteps} steps is in {options.out}; --planners none runs it")
+    if broke_off is not None:
+        kept = f"the agent after {model.num_timesteps} steps is in {options.out}; --planners none runs it"
+        raise type(broke_off)(f"{broke_off}; {kept}" if str(broke_off) else kept) from broke_off
     trained = time.perf_counter()
     energy = _fit_energy(options)
     seconds = {"agent": trained - began, "energy": time.perf_counter() - trained}

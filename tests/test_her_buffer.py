@@ -96,3 +96,13 @@ def test_the_goal_test_of_the_env_can_be_kept():
     fill(buffer, venv, 50)
     buffer.fit_arrival(0.0)
     assert buffer.arrival_scale == 1.0
+
+
+def test_a_goal_that_seldom_moves_does_not_shrink_its_test():
+    """An object that is pushed now and then: 95 % of the steps do not move it, and passed every scale there is."""
+    buffer, venv = make(tolerance=1.5)
+    fill(buffer, venv, 200)
+    still = np.random.default_rng(0).random((200, 4)) < 0.97
+    buffer.next_observations["achieved_goal"][:200][still] = buffer.observations["achieved_goal"][:200][still]
+    buffer.fit_arrival(2.0)
+    assert buffer.arrival_scale == 1.0

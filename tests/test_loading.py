@@ -1,5 +1,6 @@
 """Envs that users bring along: by id, by module, by file; adapted, guarded, and told apart from what cannot work."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,8 @@ from envs.adapter import GoalEnvAdapter, Traits
 from envs.goal_wrapper import GoalWrapper
 from envs.guard import EnvError, GuardedEnv
 from envs.loading import env_maker, load_batch, load_env, raw_env
+from envs.walls_of import walls_of
+from scripts.common import load_run
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -411,8 +414,6 @@ def project(tmp_path):
 
 def check_env(*arguments, cwd=ROOT, **environment):
     command = [sys.executable, "-m", "scripts.check_env", *arguments]
-    import os
-
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
 
 
@@ -456,6 +457,7 @@ class Falls(Line):
     done = subprocess.run([*command, "--no-progress"], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stderr.strip().splitlines()[-1].startswith("error: ")
     assert "failed in step" in done.stderr and "RuntimeError: I fell" in done.stderr and "Traceback" not in done.stderr
+    assert "the agent after" in done.stderr and load_run(tmp_path / "run").trajectories  # what was learnt is kept
 
 
 def test_time_limits_are_set_once():
@@ -465,3 +467,93 @@ def test_time_limits_are_set_once():
         limits += [inner._max_episode_steps] if isinstance(inner, TimeLimit) else []
         inner = inner.env
     assert limits == [9]
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, "x", True, None])
+@pytest.mark.parametrize("name", ["PointMass-v0", "{line_file}:Line"])
+def test_an_episode_length_that_is_none_is_refused(line_file, name, steps):
+    with pytest.raises(EnvError, match="max_episode_steps must be a whole number"):
+        raw_env(name.format(line_file=line_file), max_episode_steps=steps)
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        ((np.zeros(2, np.float32), 0.0, np.array([True, False]), False, {}), "terminated is"),
+        ((np.zeros(2, np.float32), 0.0, False, False, None), "info is NoneType"),
+        ((np.zeros(2, np.float32), np.zeros(2), False, False, {}), "reward is an array"),
+    ],
+)
+def test_an_answer_of_the_wrong_kind_is_told(answer, word):
+    class Wrong(Walker):
+        def step(self, action):
+            return answer
+
+    env = GuardedEnv(Wrong(), "Mine-v0")
+    env.reset(seed=0)
+    with pytest.raises(EnvError, match=word):
+        env.step(np.zeros(1))
+
+
+def test_whatever_an_env_says_in_its_info_does_not_break_a_batch(line_file):
+    line_file.write_text(
+        LINE_ENV
+        + textwrap.dedent(
+            """
+            class Talks(Line):
+                max_episode_steps = 3
+                def step(self, action):
+                    observation, *rest, info = super().step(action)
+                    return observation, *rest, {**info, "stats": {"x": 1.0}, "ragged": np.zeros(self.np_random.integers(1, 5))}
+            """
+        )
+    )
+    batch = load_batch(f"{line_file}:Talks", 3)
+    batch.reset(seed=0)
+    for _ in range(10):
+        infos = batch.step(np.zeros((3, 1), np.float32))[-1]
+    assert set(infos) <= {
+        "is_success",
+        "_is_success",
+        "success",
+        "_success",
+        "final_obs",
+        "_final_obs",
+        "final_info",
+        "_final_info",
+    }
+
+
+def test_other_peoples_batches_are_not_used_since_they_cannot_be_adapted():
+    with pytest.raises(EnvError, match="CartPole-v1 is no goal env"):  # it has a vector_entry_point
+        load_batch("CartPole-v1", 2)
+
+
+def test_our_own_package_searched_for_something_else_is_a_clash(tmp_path):
+    name = written(tmp_path / "mine.py", "import envs\nBase = envs.maze.Base\n")
+    with pytest.raises(EnvError, match="`envs` is a package of Thalweg"):
+        load_env(f"{name}:Base")
+    name = written(tmp_path / "other.py", "from .base import Base\n")
+    with pytest.raises(EnvError, match="plain names"):
+        load_env(f"{name}:Base")
+
+
+def test_a_foreign_map_is_no_map_of_ours():
+    class HasMap(Walker):
+        map = np.zeros((3, 3))
+
+    assert walls_of(HasMap()) is None
+    assert len(walls_of(gym.make("PointMassU-v0"))) == 5
+
+
+@pytest.mark.parametrize("name", ["PointMaze_UMaze-v3", "pointmaze-medium-v0"])
+def test_the_walls_of_known_mazes_hold_no_place_where_the_mass_starts(name):
+    pytest.importorskip("gymnasium_robotics")
+    pytest.importorskip("ogbench")
+    env = load_env(name)
+    walls = walls_of(env)
+    for seed in range(20):
+        observation, _ = env.reset(seed=seed)
+        for place in (observation["achieved_goal"], observation["desired_goal"]):
+            assert not ((place > walls[:, 0]) & (place < walls[:, 1])).all(axis=1).any()
+    assert len(walls) > 10

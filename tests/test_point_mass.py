@@ -183,3 +183,8 @@ def test_a_thousand_envs_are_the_same_as_one():
 def test_an_impossible_batch_is_refused(settings, word):
     with pytest.raises(ValueError, match=word):
         gym.make_vec("PointMass-v0", **{"num_envs": 2, **settings})
+
+
+def test_a_world_without_a_pair_far_enough_apart_says_so():
+    with pytest.raises(ValueError, match="tolerance of 10"):
+        gym.make("PointMass-v0", tolerance=10.0).reset(seed=0)
