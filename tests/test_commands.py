@@ -72,6 +72,20 @@ def test_a_goal_in_the_wrong_place_is_named(trained, tmp_path):
         assert done.returncode == 2 and word in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
+def test_a_plan_is_filmed(trained, tmp_path):
+    done = command("scripts.plan", "--run", trained, "--out", tmp_path, "--seed", 10_000, "--episode-steps", 20)
+    assert done.returncode == 0 and "plan.gif" in done.stdout, done.stderr
+    assert (tmp_path / "plan.gif").read_bytes().startswith(b"GIF89a")
+
+
+def test_bench_writes_both_figures_and_their_ratio(tmp_path):
+    done = command("scripts.bench", "envs", "--num-envs", 8, "--repeats", 1, "--out", tmp_path, "--no-progress")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
+    assert len(rows) == 4 and all(row["ratio"] == pytest.approx(row["ours"] / row["peer"]) for row in rows)
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -82,6 +96,11 @@ def test_a_goal_in_the_wrong_place_is_named(trained, tmp_path):
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--seeds", "5:5"), "--seeds"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--seeds", "a,b"), "--seeds"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--planners", "best"), "best"),
+        (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--env-kwargs", "{size: 3}"), "no JSON"),
+        (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--episode-steps", "-1"), "--episode-steps"),
+        (("scripts.plan", "--run", "no/such/run", "--out", "unused", "--nodes", "0"), "--nodes"),
+        (("scripts.train", "--env", "PointMassRandomMaze-v0", "--env-kwargs", '{"size": 1}', "--out", "unused"), "size"),
+        (("scripts.bench", "speed", "--out", "unused"), "speed"),
     ],
 )
 def test_bad_input_ends_with_one_line_and_exit_code_2(arguments, word):
@@ -90,7 +109,7 @@ def test_bad_input_ends_with_one_line_and_exit_code_2(arguments, word):
     assert word in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "plan", "demo"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "plan", "demo", "bench", "check_env"])
 def test_help_does_not_import_torch(name):
     done = subprocess.run([sys.executable, "-X", "importtime", "-m", f"scripts.{name}", "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "usage" in done.stdout
