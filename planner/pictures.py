@@ -23,6 +23,13 @@ def draw_walls(axes: Axes, walls: Array | None) -> None:
         axes.fill([low[0], high[0], high[0], low[0]], [low[1], low[1], high[1], high[1]], color="#3b4252", lw=0, zorder=2)
 
 
+def show_all(axes: Axes, points: Array) -> None:
+    """The same frame for every picture of a world: all (N, 2) points, with a margin."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.03 * max(float((high - low).max()), 1e-6)
+    axes.set(xlim=(low[0] - margin, high[0] + margin), ylim=(low[1] - margin, high[1] + margin))
+
+
 def draw_ends(axes: Axes, start: Array, goal: Array) -> None:
     axes.plot(*start, "o", color=_START, ms=8, zorder=6, label="start")
     axes.plot(*goal, "*", color=_GOAL, ms=13, zorder=6, label="goal")

@@ -103,7 +103,10 @@ def plan_and_draw(
         pictures.draw_path(axes, waypoints_at, start_at, target_at)
     pictures.draw_oracle(drive, None if shortest_route is None else shortest_route(start, target))
     pictures.draw_trail(drive, _plane(np.array(trail)))
+    visited = _plane(np.concatenate([trajectory.goals for trajectory in trained.trajectories]))
+    shown = visited if walls is None else np.concatenate([visited, walls.reshape(-1, 2)])
     for axes, title in zip((valley, graph, drive), ("energy valley, samples", "graph, path", "drive"), strict=True):
+        pictures.show_all(axes, shown)
         pictures.draw_walls(axes, walls)
         pictures.draw_ends(axes, start_at, target_at)
         axes.set_title(title)
