@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class GoalSAC(SAC):
             "MultiInputPolicy",
             env,
             learning_rate=config.learning_rate,
-            buffer_size=total_steps,
+            buffer_size=math.ceil(total_steps / env.num_envs) * env.num_envs,  # all of it: nothing is overwritten
             learning_starts=config.warmup_steps,
             batch_size=config.batch_size,
             tau=config.tau,

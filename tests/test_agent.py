@@ -41,6 +41,13 @@ def test_a_goal_that_is_not_reached_gives_way_to_another():
     assert len(changes) in (2, 3) and (np.diff(changes) == 10).all()
 
 
+def test_no_step_is_overwritten_when_the_envs_do_not_divide_the_steps():
+    """The last round of steps wrapped the buffer by one, and an episode as long as the training was lost with its start."""
+    env = DummyVecEnv([lambda: gym.make("PointMass-v0", tolerance=1e-6, max_episode_steps=500)] * 4)
+    model = GoalSAC(env, AgentConfig(num_envs=4, warmup_steps=300, hidden=(8,)), 102, seed=0).learn(102)
+    assert [len(trajectory) for trajectory in stored_trajectories(model.replay_buffer)] == [26] * 4
+
+
 def as_agent(model):
     return GoalAgent(model.policy, model.config.hidden, model.config.discount)
 

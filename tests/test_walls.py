@@ -66,7 +66,9 @@ def test_a_sweep_finds_the_wall_that_a_look_at_every_wall_finds(x, y, dx, dy, nu
         return
     reached, axis, hit = world.sweep(point, move)
     all_walls = _stop(point, move, world.walls[None], 1.0)
-    assert np.allclose(reached, all_walls[0], rtol=0, atol=2e-9) and hit == all_walls[2] and (not hit[0] or axis == all_walls[1])
+    assert np.allclose(reached, all_walls[0], rtol=0, atol=2e-9) and hit == all_walls[2]
+    in_corner = np.allclose(reached, np.rint(reached), rtol=0, atol=2e-9)  # there either face may be named
+    assert not hit[0] or in_corner or axis == all_walls[1]
     end, _ = world.move(point, move)
     assert world.is_free(end).all()
 
