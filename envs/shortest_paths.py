@@ -101,12 +101,13 @@ class ShortestPaths:
         width = max(1, *(len(seen) for seen, _ in views))
         corners, gaps = np.zeros((len(points), width), dtype=np.intp), np.full((len(points), width), np.inf)
         for group, (seen, walls) in zip(groups, views, strict=True):
-            ends, here = self.corners[seen], points[group, None]
-            hidden = _crosses(here[:, :, None], ends[:, None], walls).any(axis=-1)
+            ways = self.corners[seen] - points[group, None]  # (points, corners, 2)
             # A shortest path bends round a corner; one that comes at it head on cannot.
-            head_on = np.all((ends - here) * self.wall_side[seen] > 0, axis=-1)
+            point, corner = np.nonzero(~np.all(ways * self.wall_side[seen] > 0, axis=-1))
+            starts, ends = points[group[point]], self.corners[seen[corner]]
+            hidden = np.any(_crosses(starts[:, None], ends[:, None], walls), axis=-1)
             corners[group, : len(seen)] = seen
-            gaps[group, : len(seen)] = np.where(hidden | head_on, np.inf, np.linalg.norm(ends - here, axis=-1))
+            gaps[group[point], corner] = np.where(hidden, np.inf, np.linalg.norm(ends - starts, axis=-1))
         nearest = np.argsort(gaps, axis=1)[:, : max(1, np.isfinite(gaps).sum(axis=1).max())]
         return np.take_along_axis(corners, nearest, axis=1), np.take_along_axis(gaps, nearest, axis=1)
 
