@@ -15,7 +15,7 @@ from scripts.common import UsageError, run
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    name: tyro.conf.Positional[str]  # what to measure: envs
+    name: tyro.conf.Positional[str]  # what to measure: envs, truth
     out: Path  # for bench.json
     num_envs: int = 1024  # of a batch
     repeats: int = 5  # of each measurement; the median counts
@@ -65,7 +65,36 @@ def bench_envs(options: Options) -> list[dict[str, Any]]:
     return rows
 
 
-BENCHES: dict[str, Callable[[Options], list[dict[str, Any]]]] = {"envs": bench_envs}
+def bench_truth(options: Options) -> list[dict[str, Any]]:
+    """True distances per second, 10,000 pairs at once, against networkx on the whole visibility graph, pair by pair."""
+    import networkx as nx
+    import numpy as np
+    from tqdm import tqdm
+
+    from envs.maps import FAMILIES, long_scale
+    from envs.walls import WallMap
+
+    rows = []
+    for name in tqdm(("FourRooms", "Galton", "Maze15"), disable=not options.progress):
+        paths = (world := WallMap(FAMILIES[name], long_scale(FAMILIES[name]) * 0.1)).paths
+        starts, goals = (world.sample_free(10_000, np.random.default_rng(seed)) for seed in (0, 1))
+        paths.length(starts, goals)  # what the cells may see is found once
+        speeds: dict[str, list[float]] = {"ours": [], "peer": []}
+        for repeat in range(options.repeats):
+            began = time.perf_counter()
+            paths.length(starts, goals)
+            speeds["ours"].append(len(starts) / (time.perf_counter() - began))
+            points = np.vstack([starts[repeat], goals[repeat], paths.corners])
+            began = time.perf_counter()
+            gaps = np.linalg.norm(points[:, None] - points, axis=-1)
+            graph = nx.from_numpy_array(np.array([paths.sees(point, points) for point in points]) * gaps)
+            nx.dijkstra_path_length(graph, 0, 1)
+            speeds["peer"].append(1 / (time.perf_counter() - began))
+        rows.append(_row(f"{name}, 10,000 pairs", "pairs/s", "networkx", speeds))
+    return rows
+
+
+BENCHES: dict[str, Callable[[Options], list[dict[str, Any]]]] = {"envs": bench_envs, "truth": bench_truth}
 
 
 def _row(what: str, unit: str, against: str, values: dict[str, list[float]]) -> dict[str, Any]:

@@ -79,11 +79,12 @@ def test_a_plan_is_filmed(trained, tmp_path):
     assert (tmp_path / "plan.gif").read_bytes().startswith(b"GIF89a")
 
 
-def test_bench_writes_both_figures_and_their_ratio(tmp_path):
-    done = command("scripts.bench", "envs", "--num-envs", 8, "--repeats", 1, "--out", tmp_path, "--no-progress")
+@pytest.mark.parametrize(("name", "count"), [("envs", 4), ("truth", 3)])
+def test_bench_writes_both_figures_and_their_ratio(tmp_path, name, count):
+    done = command("scripts.bench", name, "--num-envs", 8, "--repeats", 1, "--out", tmp_path, "--no-progress")
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
-    assert len(rows) == 4 and all(row["ratio"] == pytest.approx(row["ours"] / row["peer"]) for row in rows)
+    assert len(rows) == count and all(row["ratio"] == pytest.approx(row["ours"] / row["peer"]) for row in rows)
 
 
 @pytest.mark.parametrize(
