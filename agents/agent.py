@@ -13,13 +13,14 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from stable_baselines3.sac.policies import MultiInputPolicy
 
-from planner.storage import bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
+from planner.storage import DamagedError, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
 
 from .features import GoalFeatures
 
 Array = NDArray[np.floating]
 
 _WEIGHTS, _SETTINGS = "checkpoint/policy.safetensors", "checkpoint/agent.json"
+_FORMAT = 2  # of what the networks see; grows when old weights no longer fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,7 @@ class GoalAgent:
         observation_space = self.policy.observation_space
         assert isinstance(observation_space, spaces.Dict)  # for the type checker; `blank` takes no other
         settings = {
+            "format": _FORMAT,
             "observation_space": {name: _box_to_json(box) for name, box in observation_space.items()},
             "action_space": _box_to_json(self.policy.action_space),
             "hidden": list(self.hidden),
@@ -72,13 +74,34 @@ class GoalAgent:
 
 
 def load_agent(run: Path) -> GoalAgent:
-    """The agent of a run folder. DamagedError if a file is missing or altered."""
+    """The agent of a run folder. DamagedError if a file is missing or altered, or of another format."""
     settings = json.loads(read_file(run, _SETTINGS))
+    if settings.get("format") != _FORMAT:
+        raise DamagedError(f"the agent in {run} was trained by another version of this project; train it again")
     observation_space = spaces.Dict({name: _box_from_json(box) for name, box in settings["observation_space"].items()})
     action_space = _box_from_json(settings["action_space"])
     agent = GoalAgent.blank(observation_space, action_space, tuple(settings["hidden"]), settings["discount"])
     agent.policy.load_state_dict(bytes_to_tensors(read_file(run, _WEIGHTS)))
     return agent
+
+
+def space_mismatches(stored: spaces.Space, actual: spaces.Space, name: str) -> list[str]:
+    """What differs between two spaces, entry by entry; empty if they are equal."""
+    if isinstance(stored, spaces.Dict) and isinstance(actual, spaces.Dict):
+        keys = sorted({*stored.spaces, *actual.spaces})
+        missing = [
+            f"{key} is only in the {'checkpoint' if key in stored.spaces else 'env'}"
+            for key in keys
+            if not (key in stored.spaces and key in actual.spaces)
+        ]
+        both = [key for key in keys if key in stored.spaces and key in actual.spaces]
+        return missing + [line for key in both for line in space_mismatches(stored[key], actual[key], key)]
+    fields = ("shape", "dtype", "low", "high")
+    for field in fields:
+        theirs, ours = getattr(stored, field), getattr(actual, field)
+        if not np.array_equal(theirs, ours):
+            return [f"{name}: {field} {theirs} in the checkpoint, {ours} in the env"]
+    return []
 
 
 def _box_to_json(box: spaces.Space) -> dict[str, Any]:

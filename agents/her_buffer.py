@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from stable_baselines3.common.buffers import DictReplayBuffer
-from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from torch import Tensor
 
 Array = NDArray[np.floating]
 
 _SCALES = np.geomspace(1.0, 64.0, 73)  # at which the goal test is tried; 6 % apart
+_COLUMNS = ("actions", "rewards", "dones", "timeouts", "first_step", "last_step")  # besides the observations
 _NEAREST_OF = 24  # random stored goals among which the spatially nearest becomes the hard negative
+_NEXT_TO = 8  # stored states among which the one to practise from is drawn
+_REBUILD = 1.25  # growth of the buffer after which its places are put in order anew
+
+
+class ReplayMemoryError(Exception):
+    """The replay buffer would not fit into this machine's memory."""
+
+
+def check_memory(observation_space: spaces.Space, action_space: spaces.Space, buffer_size: int) -> None:
+    """ReplayMemoryError, with the number of bytes, if a buffer of so many transitions exceeds the physical memory.
+
+    Asked before the start, since arrays take their memory only as they fill, hours later.
+    """
+    observation = sum(box.dtype.itemsize * spaces.flatdim(box) for box in observation_space.values())  # type: ignore[attr-defined]
+    others = 4 * spaces.flatdim(action_space) + 3 * 4 + 2 * 8  # reward, done, time-out; first and last step of the episode
+    needed = buffer_size * (2 * observation + others)
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise ReplayMemoryError(
+            f"a replay buffer of {buffer_size} steps needs {needed} bytes, this machine has {there}; train for fewer steps"
+        )
+
+
+class HerSamples(NamedTuple):
+    """SB3's `DictReplayBufferSamples`, and what hindsight knows besides."""
+
+    observations: dict[str, Tensor]
+    actions: Tensor
+    next_observations: dict[str, Tensor]
+    dones: Tensor  # (B, 1)
+    rewards: Tensor  # (B, 1)
+    realised: Tensor  # (B, 1) env steps in which the goal was reached from here, once; inf where it is not known
 
 
 class HerBuffer(DictReplayBuffer):
@@ -55,6 +90,7 @@ class HerBuffer(DictReplayBuffer):
         self.last_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)  # last stored step of the same episode
         self.first_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)
         self._episode_start = np.zeros(n_envs, dtype=np.int64)
+        self._places: cKDTree | None = None  # of the achieved goals stored some time ago
         self.arrival_scale = 1.0
         self.rng = np.random.default_rng(0)
 
@@ -79,47 +115,65 @@ class HerBuffer(DictReplayBuffer):
         wrapped = self.pos <= step
         self._episode_start = np.where(np.asarray(done, dtype=bool) | wrapped, self.pos, self._episode_start)
 
-    def sample(self, batch_size: int, env: VecNormalize | None = None) -> DictReplayBufferSamples:  # type: ignore[override]
+    def sample(self, batch_size: int, env: VecNormalize | None = None) -> HerSamples:  # type: ignore[override]
         steps = self.rng.integers(self._num_stored, size=batch_size)
         envs = self.rng.integers(self.n_envs, size=batch_size)
         achieved = self.next_observations["achieved_goal"]
         goals = self.observations["desired_goal"][steps, envs]
         num_future, num_nearby = int(batch_size * self.future_share), int(batch_size * self.nearby_share)
         future, nearby = slice(0, num_future), slice(num_future, num_future + num_nearby)
-        goals[future] = self.future_goals(steps[future], envs[future])
+        goals[future], taken = self.future_goals(steps[future], envs[future])
         goals[nearby] = self.nearby_goals(achieved[steps[nearby], envs[nearby]])
         rewards = self.rewards_for(achieved[steps, envs], goals)
         observations = {key: values[steps, envs] for key, values in self.observations.items()}
         next_observations = {key: values[steps, envs] for key, values in self.next_observations.items()}
         observations["desired_goal"] = next_observations["desired_goal"] = goals
-        return DictReplayBufferSamples(
+        realised = np.full(batch_size, np.inf, dtype=np.float32)
+        realised[future] = taken
+        return HerSamples(
             observations={key: self.to_torch(values) for key, values in observations.items()},
             actions=self.to_torch(self.actions[steps, envs]),
             next_observations={key: self.to_torch(values) for key, values in next_observations.items()},
             dones=self.to_torch((rewards == 0.0).astype(np.float32)[:, None]),
             rewards=self.to_torch(rewards[:, None]),
+            realised=self.to_torch(realised[:, None]),
         )
 
-    def future_goals(self, steps: NDArray, envs: NDArray) -> Array:
-        """(B,), (B,) -> (B, G): goals achieved 1 to `relabel_horizon` steps after, within the episode."""
-        ahead = self.rng.integers(self.relabel_horizon, size=len(steps))
-        return self.next_observations["achieved_goal"][np.minimum(steps + ahead, self.last_step[steps, envs]), envs]
+    def future_goals(self, steps: NDArray, envs: NDArray, least: int = 0) -> tuple[Array, Array]:
+        """(B,), (B,) -> goals (B, G) achieved by `least` to `relabel_horizon` steps of the episode, and these steps (B,).
+
+        By none, too: a state must learn that it is where it is. How many steps lead back there is not known: inf.
+        """
+        ahead = self.rng.integers(least, self.relabel_horizon + 1, size=len(steps))
+        ahead = np.minimum(ahead, self.last_step[steps, envs] - steps + 1)
+        goals = self.next_observations["achieved_goal"][steps + ahead - 1, envs]
+        here = ahead == 0
+        goals[here] = self.observations["achieved_goal"][steps[here], envs[here]]
+        return goals, np.where(here, np.inf, ahead)
 
     def nearby_goals(self, achieved: Array) -> Array:
-        """(B, G) -> (B, G): for each row, the spatially nearest of a few random stored goals."""
+        """(B, G) -> (B, G): for each row, the spatially nearest of 1 to 24 random stored goals, near ones and farther ones."""
         steps = self.rng.integers(self._num_stored, size=(len(achieved), _NEAREST_OF))
         envs = self.rng.integers(self.n_envs, size=steps.shape)
         goals = self.next_observations["achieved_goal"][steps, envs]  # (B, _NEAREST_OF, G)
-        nearest = np.linalg.norm(goals - achieved[:, None], axis=-1).argmin(axis=1)
+        gaps = np.linalg.norm(goals - achieved[:, None], axis=-1)
+        tried = (_NEAREST_OF + 1.0) ** self.rng.random(len(achieved))  # log-uniform
+        nearest = np.where(np.arange(_NEAREST_OF) < tried[:, None], gaps, np.inf).argmin(axis=1)
         return goals[np.arange(len(achieved)), nearest]
 
     def practice_goals(self, achieved: Array) -> Array:
-        """(B, G) -> (B, G): a goal some steps on from a stored state that is near in space; for use while collecting."""
-        steps = self.rng.integers(self._num_stored, size=(len(achieved), 10 * _NEAREST_OF))
-        envs = self.rng.integers(self.n_envs, size=steps.shape)
-        gaps = np.linalg.norm(self.observations["achieved_goal"][steps, envs] - achieved[:, None], axis=-1)
-        row, nearest = np.arange(len(achieved)), gaps.argmin(axis=1)
-        return self.future_goals(steps[row, nearest], envs[row, nearest])
+        """(B, G) -> (B, G): a goal some steps on from a stored state that is next to it; for use while collecting.
+
+        Next to it among *all* stored states: among a few random ones the nearest is often behind a wall, and agents of a
+        dense maze spent their practice pushing against walls.
+        """
+        if self._places is None or self._num_stored * self.n_envs > _REBUILD * self._places.n:
+            goals = self.stored("achieved_goal")
+            self._places = cKDTree(goals.reshape(-1, goals.shape[-1]))
+        _, nearest = self._places.query(achieved, k=np.arange(1, min(_NEXT_TO, self._places.n) + 1))
+        some = nearest[np.arange(len(achieved)), self.rng.integers(nearest.shape[1], size=len(achieved))]
+        steps, envs = np.divmod(some, self.n_envs)
+        return self.future_goals(steps, envs, least=1)[0]
 
     def rewards_for(self, achieved: Array, goals: Array) -> Array:
         """(B, G), (B, G) -> (B,): 0 where the goal is reached even at `arrival_scale` times the offset from it, else -1."""
@@ -132,9 +186,9 @@ class HerBuffer(DictReplayBuffer):
         """
         if moves == 0:
             return
-        before, after = (values["achieved_goal"][: self._num_stored] for values in (self.observations, self.next_observations))
+        before = self.stored("achieved_goal")
         goals = before.reshape(-1, before.shape[-1])
-        offsets = moves * (after.reshape(goals.shape) - goals)
+        offsets = moves * self.moves().reshape(goals.shape)
         moved = (offsets != 0).any(axis=1)
         if moved.mean() < 0.05:  # an object that is seldom pushed says too little of its steps
             return
@@ -147,9 +201,43 @@ class HerBuffer(DictReplayBuffer):
         (rewards,) = self.env.env_method("compute_reward", places, goals, [{}] * len(goals), indices=[0])
         return np.asarray(rewards, dtype=np.float32)
 
+    def content(self) -> dict[str, NDArray]:
+        """All that has been stored, for `restore`. ValueError if the buffer has wrapped: its oldest steps are gone."""
+        if self.full and self.pos != 0:
+            raise ValueError("the replay buffer has overwritten its oldest steps; only one as long as the training can be saved")
+        arrays = {name: getattr(self, name) for name in _COLUMNS}
+        arrays |= {f"observations/{key}": values for key, values in self.observations.items()}
+        arrays |= {f"next_observations/{key}": values for key, values in self.next_observations.items()}
+        stored = {name: values[: self._num_stored] for name, values in arrays.items()}
+        return stored | {"arrival_scale": np.array(self.arrival_scale)}
+
+    def restore(self, content: dict[str, NDArray]) -> None:
+        """Put the `content` of another buffer into this empty one; new episodes follow. ValueError if it does not fit."""
+        num_steps, num_envs = content["rewards"].shape
+        if num_envs != self.n_envs or num_steps > self.buffer_size:
+            room = f"{self.buffer_size} x {self.n_envs}"
+            raise ValueError(f"a replay of {num_steps} steps x {num_envs} envs does not fit into a buffer of {room}")
+        for name in _COLUMNS:
+            getattr(self, name)[:num_steps] = content[name]
+        for part in ("observations", "next_observations"):
+            for key, values in getattr(self, part).items():
+                values[:num_steps] = content[f"{part}/{key}"]
+        self.arrival_scale = float(content["arrival_scale"])
+        self.pos, self.full = num_steps % self.buffer_size, num_steps == self.buffer_size
+        self.begin_episodes()
+
+    def begin_episodes(self) -> None:
+        """Whatever comes next belongs to new episodes."""
+        self._episode_start[:] = self.pos
+        self._places = None
+
     def stored(self, key: str) -> Array:
         """(N, n_envs, ...): what has been stored so far of one observation key."""
         return self.observations[key][: self._num_stored]
+
+    def moves(self) -> Array:
+        """(N, n_envs, G): how far each stored step moved the achieved goal."""
+        return self.next_observations["achieved_goal"][: self._num_stored] - self.stored("achieved_goal")
 
     @property
     def _num_stored(self) -> int:

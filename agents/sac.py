@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections import deque
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from stable_baselines3 import SAC
+from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
-from torch.nn import functional as F
 
 from .config import AgentConfig
 from .features import GoalFeatures
-from .her_buffer import HerBuffer
+from .finite import NotFiniteError
+from .her_buffer import HerBuffer, check_memory
+from .stacked import stack_actor, stack_critics
+
+_LOG_STD = (-20.0, 2.0)  # stable-baselines3's own bounds
+_TANH_MARGIN = 1e-6  # keeps the logarithm finite; stable-baselines3's own
 
 
 class GoalSAC(SAC):
@@ -42,11 +48,13 @@ class GoalSAC(SAC):
         self._practice: np.ndarray | None = None  # (n_envs, G) goals pursued instead of the env's own
         self._practising = np.zeros(env.num_envs, dtype=bool)
         self._pursued_for = np.zeros(env.num_envs, dtype=np.int64)  # env steps since the goal was drawn
+        buffer_size = math.ceil(total_steps / env.num_envs) * env.num_envs  # all of it: nothing is overwritten
+        check_memory(env.observation_space, env.action_space, buffer_size)
         super().__init__(
             "MultiInputPolicy",
             env,
             learning_rate=config.learning_rate,
-            buffer_size=math.ceil(total_steps / env.num_envs) * env.num_envs,  # all of it: nothing is overwritten
+            buffer_size=buffer_size,
             learning_starts=config.warmup_steps,
             batch_size=config.batch_size,
             tau=config.tau,
@@ -87,42 +95,83 @@ class GoalSAC(SAC):
         for name, loss in losses.items():
             self.logger.record(f"train/{name}", float(loss))
 
-    def _update(self, batch: Any) -> dict[str, Tensor]:
-        with torch.no_grad():
-            features = self.actor.features_extractor(batch.observations)
-            next_features = self.actor.features_extractor(batch.next_observations)
-            next_actions, _ = _squashed_sample(self.actor, next_features)
-            next_q = torch.minimum(*_q_values(self.critic_target, next_features, next_actions))
-            target = batch.rewards + (1 - batch.dones) * self.gamma * next_q
+    def begin_episodes(self, seed: int) -> None:
+        """Break off all episodes, seed every generator there is, and begin anew: nothing of the past goes on but what is
+        stored, learnt and counted."""
+        set_random_seed(seed)
+        self.action_space.seed(seed)
+        self.replay_buffer.seed(seed)
+        self.replay_buffer.begin_episodes()
+        self._practice = None
+        self._practising[:] = False
+        self._pursued_for[:] = 0
+        assert self.env is not None
+        self.env.seed(seed)
+        self._last_obs = self.env.reset()
+        self._last_episode_starts = np.ones(self.env.num_envs, dtype=bool)
 
-        q_values = _q_values(self.critic, features, batch.actions)
-        critic_loss = 0.5 * torch.stack([F.mse_loss(q, target) for q in q_values]).sum()
-        self.critic.optimizer.zero_grad()
-        critic_loss.backward()
+    def restore_statistics(self, episodes: list[dict[str, float]], successes: list[bool]) -> None:
+        """The recent episodes that the log's averages are over."""
+        self.ep_info_buffer = deque(episodes, maxlen=self._stats_window_size)
+        self.ep_success_buffer = deque(successes, maxlen=self._stats_window_size)
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self._critics = stack_critics(self.critic.q_networks)
+        self._targets = stack_critics(self.critic_target.q_networks)
+        self._actor = stack_actor(self.actor.latent_pi, self.actor.mu, self.actor.log_std)
+
+    @torch.no_grad()
+    def _update(self, batch: Any) -> dict[str, Tensor]:
+        size = len(batch.rewards)
+        both = {key: torch.cat([values, batch.next_observations[key]]) for key, values in batch.observations.items()}
+        features, next_features = self.actor.features_extractor(both).split(size)
+
+        next_actions = squash(self._actor.forward(next_features)[0]).actions
+        next_q = self._targets.forward(torch.cat([next_features, next_actions], dim=1)).amin(dim=0)
+        target = batch.rewards + (1 - batch.dones) * self.gamma * next_q  # (B, 1)
+        # What has been done in so many steps can be done in so many: around a corner the policy's own return says nothing,
+        # however good an action is, until all that follows is right.
+        target = torch.maximum(target, least_return(batch.realised, self.gamma))
+
+        errors = self._critics.forward(torch.cat([features, batch.actions], dim=1)) - target  # (K, B, 1)
+        critic_loss = 0.5 * errors.square().mean(dim=1).sum()
+        if not math.isfinite(critic_loss):  # before it gets into a weight
+            loss, step = float(critic_loss), self.num_timesteps
+            raise NotFiniteError(f"the critic's loss is {loss} at step {step}; lower the learning rate")
+        self._critics.backward(errors / size)  # of half the mean squared error, summed over the critics
         self.critic.optimizer.step()
 
-        actions, log_prob = _squashed_sample(self.actor, features)
-        entropy_weight = self.log_ent_coef.detach().exp()
-        self.critic.requires_grad_(False)
-        actor_loss = (entropy_weight * log_prob - torch.minimum(*_q_values(self.critic, features, actions))).mean()
-        self.actor.optimizer.zero_grad()
-        actor_loss.backward()
+        entropy_weight = self.log_ent_coef.exp()
+        sample = squash(self._actor.forward(features)[0])
+        q_values = self._critics.forward(torch.cat([features, sample.actions], dim=1))
+        q, lowest = q_values.min(dim=0)
+        by_q = torch.zeros_like(q_values).scatter_(0, lowest[None], -1 / size)
+        by_inputs = self._critics.backward(by_q, of_weights=False, of_inputs=True)
+        assert by_inputs is not None  # for the type checker
+        by_actions = by_inputs[:, features.shape[1] :]
+        self._actor.backward(squash_gradient(sample, by_actions, entropy_weight / size)[None])
         self.actor.optimizer.step()
-        self.critic.requires_grad_(True)
 
-        entropy_loss = -(self.log_ent_coef * (log_prob.detach() + self.target_entropy)).mean()
-        self.ent_coef_optimizer.zero_grad()
-        entropy_loss.backward()
+        # d/dx of -(x (log_prob + target_entropy)).mean()
+        self.log_ent_coef.grad = -(sample.log_prob.mean() + self.target_entropy).reshape(1)
         self.ent_coef_optimizer.step()
 
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.critic_target.parameters()), list(self.critic.parameters()), self.tau)
-        return {"critic_loss": critic_loss.detach(), "actor_loss": actor_loss.detach(), "ent_coef": entropy_weight}
+        for ours, theirs in ((self._targets.weights, self._critics.weights), (self._targets.biases, self._critics.biases)):
+            torch._foreach_lerp_(ours, theirs, self.tau)
+        return {
+            "critic_loss": critic_loss,
+            "actor_loss": (entropy_weight * sample.log_prob - q[:, 0]).mean(),
+            "ent_coef": entropy_weight,
+        }
 
     def _fit_features(self) -> None:
-        states, goals = (self.replay_buffer.stored(key) for key in ("observation", "achieved_goal"))
+        buffer = self.replay_buffer
+        states, goals, moves = buffer.stored("observation"), buffer.stored("achieved_goal"), buffer.moves()
+        rows = (values.reshape(-1, values.shape[-1]) for values in (states, goals, moves))
+        statistics = tuple(rows)
         for network in (self.actor, self.critic, self.critic_target):
-            network.features_extractor.fit(states.reshape(-1, states.shape[-1]), goals.reshape(-1, goals.shape[-1]))
+            network.features_extractor.fit(*statistics)
 
     def _sample_action(self, learning_starts: int, action_noise: Any = None, n_envs: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """As SAC does, but towards the practice goals. The buffer keeps the env's own goals: samples are relabelled."""
@@ -162,14 +211,46 @@ class GoalSAC(SAC):
         self._last_episode_starts = dones
 
 
-def _squashed_sample(actor: Any, features: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, F) features -> (B, A) actions in [-1, 1] and their (B, 1) log-probabilities."""
-    latent = actor.latent_pi(features)
-    log_std = actor.log_std(latent).clamp(-20, 2)
-    actions, log_prob = actor.action_dist.log_prob_from_params(actor.mu(latent), log_std)
-    return actions, log_prob[:, None]
+def least_return(steps: Tensor, discount: float) -> Tensor:
+    """Env steps in which a goal was once reached -> a return no optimal one is below; any shape, -inf for inf.
+
+    -1 per step and 0 on the last one: -(1 - discount^(steps - 1)) / (1 - discount) (optimality tightening, arXiv:1611.01606,
+    with hindsight's goals). It holds where the env is deterministic, and is optimistic where it is not.
+    """
+    return torch.where(steps.isfinite(), -(1 - discount ** (steps - 1)) / (1 - discount), -torch.inf)
 
 
-def _q_values(critic: Any, features: Tensor, actions: Tensor) -> list[Tensor]:
-    inputs = torch.cat([features, actions], dim=1)
-    return [q_net(inputs) for q_net in critic.q_networks]
+class Sample(NamedTuple):
+    """Actions drawn from a squashed Gaussian, and what its gradient needs."""
+
+    actions: Tensor  # (B, A) in [-1, 1]
+    log_prob: Tensor  # (B,)
+    log_std: Tensor  # (B, A), clamped
+    inside: Tensor  # (B, A) where the clamp did nothing
+    noise: Tensor  # (B, A)
+
+
+def squash(outputs: Tensor) -> Sample:
+    """(B, 2 A) means and log standard deviations -> tanh of a draw, with its log-density (arXiv:1812.05905, eq. 26).
+
+    The numbers of stable-baselines3's SquashedDiagGaussianDistribution, without its objects.
+    """
+    mean, log_std = outputs.chunk(2, dim=1)
+    clamped = log_std.clamp(*_LOG_STD)
+    noise = torch.randn_like(mean)
+    actions = torch.tanh(mean + clamped.exp() * noise)
+    log_normal = -0.5 * noise.square() - clamped - 0.5 * math.log(2 * math.pi)
+    log_prob = (log_normal - torch.log(1 - actions.square() + _TANH_MARGIN)).sum(dim=1)
+    return Sample(actions, log_prob, clamped, clamped == log_std, noise)
+
+
+def squash_gradient(sample: Sample, by_actions: Tensor, by_log_prob: Tensor | float) -> Tensor:
+    """A loss's gradient by the sample's actions (B, A) and log_prob (one number) -> by the outputs (B, 2 A) squashed.
+
+    d log_prob / d action is 2 a / (1 - a^2), besides -1 per log standard deviation; d action / d mean is 1 - a^2, and by
+    the log standard deviation std * noise times that.
+    """
+    slope = 1 - sample.actions.square()
+    by_mean = (by_actions + by_log_prob * 2 * sample.actions / (slope + _TANH_MARGIN)) * slope
+    by_log_std = (by_mean * sample.log_std.exp() * sample.noise - by_log_prob) * sample.inside
+    return torch.cat([by_mean, by_log_std], dim=1)

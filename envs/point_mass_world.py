@@ -83,10 +83,11 @@ class PointMassWorld:
 
     def shortest_length(self, starts: Array, goals: Array) -> Array:
         """(N, 2), (N, 2) positions -> (N,) [m]: the shortest way (exact); inf where there is none."""
-        return self.map.paths.length(starts, goals)
+        return self.map.paths.length(self.map.settle(starts), self.map.settle(goals))
 
     def shortest_route(self, start: Array, goal: Array) -> Array:
         """(2,), (2,) -> (K, 2) bends of the shortest way, both ends included. ValueError if there is none."""
+        start, goal = self.map.settle(np.stack([start, goal]))
         return self.map.paths.route(start, goal)
 
     def shortest_steps(self, states: Array, goals: Array) -> Array:

@@ -17,6 +17,7 @@ _Cells = tuple[tuple[int, int], tuple[int, int]]  # a box's low and high corner,
 
 _TOUCHING = 1.0 + 1e-9  # a move that ends this near a face ends on it: no rounding may put a point inside a wall
 _ROUNDING = 1e-9  # m: a point this near a grid line lies on it, or it might be inside the second wall of an inner corner
+_FLOAT32 = 1e-5  # m: more than rounding to float32 moves a point, in worlds up to 100 m wide
 _MARGIN = 1e-6  # cells: a move this near a cell may touch it
 _NOWHERE = np.full((1, 2, 2), np.inf)  # a wall that no move enters
 
@@ -66,6 +67,26 @@ class WallMap:
         in_wall = np.all((points > self.walls[:, 0]) & (points < self.walls[:, 1]), axis=-1).any(axis=-1)
         in_world = np.all((points >= 0) & (points <= self.size), axis=-1)[..., 0]
         return in_world & ~in_wall
+
+    def settle(self, points: Array) -> Array:
+        """(..., 2) -> (..., 2): points inside a wall by no more than float32 rounding, put back onto its face.
+
+        A mass that rests against a wall is, once its position has been rounded to an observation, in it as often as not.
+        """
+        settled = np.array(points, dtype=np.float64).reshape(-1, 2)
+        cells = self._cells(settled / self.cell_size)
+        inside = np.flatnonzero(self.is_wall[cells[:, 0], cells[:, 1]])
+        if len(inside) == 0:
+            return settled.reshape(np.shape(points))
+        for _ in range(2):  # in an inner corner it may be in two walls
+            near = settled[inside, None]  # (K, 1, 2)
+            depths = np.stack([near - self.walls[:, 0], self.walls[:, 1] - near], axis=-1)  # (K, W, axis, side)
+            depths = np.where((depths > 0).all(axis=(2, 3), keepdims=True), depths, np.inf).reshape(len(inside), -1)
+            row, nearest = np.arange(len(inside)), depths.argmin(axis=1)
+            wall, axis, side = np.unravel_index(nearest, (len(self.walls), 2, 2))
+            rounded = depths[row, nearest] < _FLOAT32
+            settled[inside[rounded], axis[rounded]] = self.walls[wall, side, axis][rounded]
+        return settled.reshape(np.shape(points))
 
     def sample_free(self, num_points: int, rng: np.random.Generator) -> Array:
         """(num_points, 2), uniform over the free area."""

@@ -28,6 +28,11 @@ class GraphPlannerConfig:
             raise ValueError(f"max_edge and stride must be at least 1 env step, got {self.max_edge} and {self.stride}")
 
 
+def config_for(sure_edge: float, num_nodes: int) -> GraphPlannerConfig:
+    """The planner of an agent that is sure of links so many predicted env steps long: see `audit.sure_edge`."""
+    return GraphPlannerConfig(num_nodes=num_nodes, stride=sure_edge, max_edge=2.5 * sure_edge)
+
+
 @dataclass(frozen=True, eq=False)
 class GraphPlanner:
     sampler: StateSampler

@@ -75,3 +75,19 @@ def draw_trail(axes: Axes, trail: Sequence[Array]) -> None:
 def draw_curves(axes: Axes, steps: Array, success: Array, title: str) -> None:
     axes.plot(steps, success, color=_START)
     axes.set(xlabel="env steps", ylabel="success while training", ylim=(0, 1.02), title=title)
+
+
+def draw_calibration(axes: Axes, predicted: Array, true: Array, max_edge: float, title: str) -> None:
+    """Predicted against true env steps, (N,) each; pairs that one of them calls unreachable are left out."""
+    shown = np.isfinite(predicted) & np.isfinite(true)
+    axes.scatter(true[shown], predicted[shown], s=2, alpha=0.3, color=_START, lw=0)
+    top = float(max(true[shown].max(initial=1.0), predicted[shown].max(initial=1.0)))
+    axes.plot([0, top], [0, top], color="#7a8292", lw=1)
+    axes.axhspan(0, max_edge, xmin=min(2 * max_edge / top, 1.0), color=_GOAL, alpha=0.15, lw=0)
+    axes.set(xlim=(0, top), ylim=(0, top), xlabel="true env steps", ylabel="predicted", title=f"{title}; red: false short edges")
+
+
+def draw_edge(axes: Axes, start: Array, end: Array, label: str) -> None:
+    (x, y), (to_x, to_y) = start, end
+    axes.annotate("", (to_x, to_y), (x, y), arrowprops={"arrowstyle": "->", "color": _GOAL}, zorder=5)
+    axes.annotate(label, ((x + to_x) / 2, (y + to_y) / 2), fontsize=6, zorder=6)

@@ -61,9 +61,14 @@ def read_file(folder: Path, name: str) -> bytes:
     return content
 
 
+def stored_names(folder: Path) -> list[str]:
+    """The names of all listed files."""
+    return sorted(_read_manifest(folder))
+
+
 def verify(folder: Path) -> list[str]:
     """The names of all listed files, each of them read and checked."""
-    names = sorted(_read_manifest(folder))
+    names = stored_names(folder)
     for name in names:
         read_file(folder, name)
     return names
@@ -84,9 +89,9 @@ def bytes_to_tensors(content: bytes) -> dict[str, Tensor]:
         raise DamagedError(f"not a safetensors file: {error}") from None
 
 
-def arrays_to_bytes(arrays: Mapping[str, NDArray]) -> bytes:
+def arrays_to_bytes(arrays: Mapping[str, NDArray], compress: bool = True) -> bytes:
     stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+    (np.savez_compressed if compress else np.savez)(stream, **arrays)  # type: ignore[arg-type]
     return stream.getvalue()
 
 

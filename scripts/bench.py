@@ -15,10 +15,12 @@ from scripts.common import UsageError, run
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    name: tyro.conf.Positional[str]  # what to measure: envs, truth
+    name: tyro.conf.Positional[str]  # what to measure: envs, truth, agent, solve
     out: Path  # for bench.json
     num_envs: int = 1024  # of a batch
     repeats: int = 5  # of each measurement; the median counts
+    seeds: int = 5  # of `solve`: trainings of each
+    limit: float = 300.0  # of `solve`: seconds after which a training is given up, and counts so long
     progress: bool = True
 
 
@@ -34,7 +36,7 @@ def main(options: Options) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "bench.json").write_bytes(json_to_bytes({"bench": options.name, **_hardware(), "rows": figures}))
     for row in figures:
-        print(f"{row['what']:<32}{row['ours']:>14,.0f}{row['peer']:>14,.0f} {row['unit']}{row['ratio']:>9.1f} x")
+        print(f"{row['what']:<32}{_figure(row['ours'])}{_figure(row['peer'])} {row['unit']}{row['ratio']:>9.1f} x")
     print(f"ours, peer ({figures[0]['against']}), ratio; {options.out}/bench.json")
 
 
@@ -94,7 +96,45 @@ def bench_truth(options: Options) -> list[dict[str, Any]]:
     return rows
 
 
-BENCHES: dict[str, Callable[[Options], list[dict[str, Any]]]] = {"envs": bench_envs, "truth": bench_truth}
+def bench_agent(options: Options) -> list[dict[str, Any]]:
+    """Training steps, hindsight batches and distance matrices per second, against stable-baselines3's SAC and HER."""
+    from scripts import bench_agent as agent
+
+    return [
+        _row("training, 256-256, 2 threads", "env steps/s", "stock SAC + HER", agent.training_speed(options.repeats)),
+        _row("batches of 256 from 1,000,000", "batches/s", "stock HER", agent.sampling_speed(options.repeats)),
+        _row("1,000 x 1,000 distances", "matrices/s", "two-critic Q", agent.pairwise_speed(options.repeats)),
+    ]
+
+
+def bench_solve(options: Options) -> list[dict[str, Any]]:
+    """Seconds of training until 95 % of the goals are reached, against stable-baselines3's SAC + HER at RL Zoo's settings."""
+    import torch
+    from tqdm import tqdm
+
+    from scripts.bench_agent import time_to_solve
+
+    torch.set_num_threads(1)
+    tasks: dict[str, float | None] = {"PointMass-v0": None, "PointMassFourRooms-v0": 20.0}
+    rows = []
+    with tqdm(total=2 * len(tasks) * options.seeds, disable=not options.progress) as bar:
+        for env, within in tasks.items():
+            seconds = time_to_solve(env, within, options.seeds, options.limit, lambda: _count(bar))
+            row = _row(env, "s to 95 %", "stock SAC + HER", seconds)
+            rows.append({**row, "ratio": 1 / row["ratio"], "within": within, "limit": options.limit})
+    return rows
+
+
+def _count(bar: Any) -> None:
+    bar.update()
+
+
+BENCHES: dict[str, Callable[[Options], list[dict[str, Any]]]] = {
+    "envs": bench_envs,
+    "truth": bench_truth,
+    "agent": bench_agent,
+    "solve": bench_solve,
+}
 
 
 def _row(what: str, unit: str, against: str, values: dict[str, list[float]]) -> dict[str, Any]:
@@ -102,6 +142,10 @@ def _row(what: str, unit: str, against: str, values: dict[str, list[float]]) -> 
 
     ours, peer = float(np.median(values["ours"])), float(np.median(values["peer"]))
     return {"what": what, "unit": unit, "ours": ours, "peer": peer, "ratio": ours / peer, "against": against, "repeats": values}
+
+
+def _figure(value: float) -> str:
+    return f"{value:>14,.0f}" if value >= 100 else f"{value:>14.3g}"
 
 
 def _hardware() -> dict[str, Any]:

@@ -69,6 +69,9 @@ def parse_env_kwargs(text: str) -> dict[str, Any]:
 
 
 PLANNERS = ("none", "replay", "energy")
+_LONGEST_DRIVE, _DRIVES, _DRIVE_SEED = 24, 400, 500_000  # env steps, drives, first env seed: for `measure_links`
+ENSEMBLE = ("q_value", "quasimetric")  # the planner's own distance: each is sure where the other is not
+DISTANCES = ("euclidean", "q_value", "distributional", "quasimetric", "ensemble", "oracle")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +83,7 @@ class Run:
     agent: Any  # agents.agent.GoalAgent
     goal_of: Any  # planner.data.GoalEntries
     trajectories: list[Any]
+    progress: bool = True  # show bars while something is fitted
 
     @property
     def env(self) -> str:
@@ -89,13 +93,111 @@ class Run:
     def env_kwargs(self) -> dict[str, Any]:
         return parse_env_kwargs(self.config.get("env_kwargs", "{}"))
 
-    def distance(self) -> Any:
+    @property
+    def sure_edge(self) -> float:
+        """How long the links of this agent's plans should be [env steps], as measured after its training."""
+        import json
+
+        from planner.storage import read_file
+
+        return float(json.loads(read_file(self.folder, "links.json"))["sure_edge"])
+
+    def measure_links(self) -> None:
+        """Let the agent drive to goals nearby, and store how far it can be trusted."""
+        import numpy as np
+        from tqdm import tqdm
+
+        from envs.loading import load_env
+        from planner.audit import drive, near_goals, predict_pairs, sure_edge
+        from planner.storage import json_to_bytes, write_files
+
+        env = load_env(self.env, **{**self.env_kwargs, "max_episode_steps": 4 * _LONGEST_DRIVE})
+        choose_goal = near_goals(self.trajectories, _LONGEST_DRIVE, None)
+        with tqdm(total=_DRIVES, desc="links", disable=not self.progress) as bar:
+            drives = drive(self.agent, env, choose_goal, _DRIVES, _DRIVE_SEED, lambda: _count(bar))
+        env.close()
+        predicted = predict_pairs(self.distance(), drives.pairs.states, drives.pairs.goals)
+        links = {"sure_edge": sure_edge(predicted, np.isfinite(drives.taken)), "drives": _DRIVES}
+        write_files(self.folder, {"links.json": json_to_bytes(links)})
+
+    def distance(self, name: str = "ensemble") -> Any:
+        """A distance model by name; one that has to be learned is, on its first use, and stored with the run."""
+        from planner.distances.ensemble import EnsembleDistance
+        from planner.distances.euclidean import EuclideanDistance
+        from planner.distances.oracle import OracleDistance
         from planner.distances.q_value import QValueDistance, QValueDistanceConfig
 
-        def q_values(states: Any, goals: Any) -> Any:
-            return self.agent.q_values(states, self.goal_of(states), goals)
+        if name == "ensemble":
+            return EnsembleDistance([self.distance(part) for part in ENSEMBLE])
+        if name == "q_value":
+            return QValueDistance(self.q_values, QValueDistanceConfig(discount=self.agent.discount))
+        if name == "euclidean":
+            return EuclideanDistance.fit(self.trajectories, self.goal_of)
+        if name == "oracle":
+            return OracleDistance(self._true_steps())
+        return self._learned_distance(name)
 
-        return QValueDistance(q_values, QValueDistanceConfig(discount=self.agent.discount))
+    def q_values(self, states: Any, goals: Any) -> Any:
+        return self.agent.q_values(states, self.goal_of(states), goals)
+
+    def act(self, states: Any, goals: Any) -> Any:
+        """(B, S), (B, G) -> (B, A): the agent's action without noise."""
+        observation = {"observation": states, "achieved_goal": self.goal_of(states), "desired_goal": goals}
+        return self.agent.predict(observation, deterministic=True)[0]
+
+    def _true_steps(self) -> Any:
+        from envs.loading import load_env
+
+        true_steps = getattr(load_env(self.env, **self.env_kwargs).unwrapped, "shortest_steps", None)
+        if true_steps is None:
+            raise UsageError(f"{self.env} does not know its true distances: there is no oracle for it")
+        return true_steps
+
+    def _learned_distance(self, name: str) -> Any:
+        import json
+
+        from planner.distances.distributional import DistributionalDistance
+        from planner.distances.quasimetric import QuasimetricDistance
+        from planner.storage import bytes_to_tensors, json_to_bytes, read_file, stored_names, tensors_to_bytes, write_files
+
+        weights, settings = f"distances/{name}.safetensors", f"distances/{name}.json"
+        if weights not in stored_names(self.folder):
+            model = self._fit_quasimetric() if name == "quasimetric" else self._fit_distributional()
+            write_files(self.folder, {weights: tensors_to_bytes(model.tensors()), settings: json_to_bytes(model.settings())})
+            return model
+        stored = bytes_to_tensors(read_file(self.folder, weights)), json.loads(read_file(self.folder, settings))
+        if name == "quasimetric":
+            return QuasimetricDistance.from_tensors(*stored, self.goal_of)
+        return DistributionalDistance.from_tensors(*stored, self.act, self.goal_of)
+
+    def _fit_quasimetric(self) -> Any:
+        from tqdm import tqdm
+
+        from planner.distances.quasimetric import QuasimetricDistance, QuasimetricDistanceConfig
+
+        config = QuasimetricDistanceConfig()
+        with tqdm(total=config.train_steps, desc="quasimetric distance", disable=not self.progress) as bar:
+            return QuasimetricDistance.fit(self.trajectories, self.goal_of, config, self.config["seed"], lambda: _count(bar))
+
+    def _fit_distributional(self) -> Any:
+        from tqdm import tqdm
+
+        from agents.config import AgentConfig
+        from agents.offline import replay_of
+        from envs.loading import load_batch
+        from planner.distances.distributional import DistributionalDistance, DistributionalDistanceConfig
+
+        config, settings = DistributionalDistanceConfig(), dict(self.config["agent"])
+        agent = AgentConfig(**{**settings, "hidden": tuple(settings["hidden"])})
+        batch = load_batch(self.env, agent.num_envs, **self.env_kwargs)
+        try:
+            sample = replay_of(self.folder, agent, batch, self.config["seed"])
+            with tqdm(total=config.train_steps, desc="distributional distance", disable=not self.progress) as bar:
+                return DistributionalDistance.fit(
+                    sample, self.act, self.goal_of, config, self.config["seed"], lambda: _count(bar)
+                )
+        finally:
+            batch.close()
 
     def energy_model(self) -> Any:
         import json
@@ -107,7 +209,7 @@ class Run:
         return EnergyModel.from_tensors(tensors, json.loads(read_file(self.folder, "energy/config.json")))
 
     def planner(self, name: str, num_nodes: int) -> GraphPlanner:
-        from planner.graph_planner import GraphPlanner, GraphPlannerConfig
+        from planner.graph_planner import GraphPlanner, config_for
         from planner.samplers.energy import EnergySampler
         from planner.samplers.replay import ReplaySampler
 
@@ -115,7 +217,7 @@ class Run:
             sampler: Any = EnergySampler.fit(self.trajectories, self.energy_model())
         else:
             sampler = ReplaySampler.fit(self.trajectories)
-        return GraphPlanner(sampler, self.distance(), self.goal_of, GraphPlannerConfig(num_nodes=num_nodes))
+        return GraphPlanner(sampler, self.distance(), self.goal_of, config_for(self.sure_edge, num_nodes))
 
     def policy(self, name: str, num_nodes: int) -> GoalPolicy:
         from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
@@ -125,10 +227,15 @@ class Run:
         if name == "none":
             return self.agent
         planner = self.planner(name, num_nodes)
-        return SubgoalPolicy(self.agent, planner, planner.distance, self.goal_of, SubgoalPolicyConfig())
+        config = SubgoalPolicyConfig(reach=self.sure_edge, direct=self.sure_edge)
+        return SubgoalPolicy(self.agent, planner, planner.distance, self.goal_of, config)
 
 
-def load_run(folder: Path) -> Run:
+def _count(bar: Any) -> None:
+    bar.update()
+
+
+def load_run(folder: Path, progress: bool = True) -> Run:
     """Read and check a run folder. DamagedError names the file that is missing or altered."""
     import json
 
@@ -143,4 +250,4 @@ def load_run(folder: Path) -> Run:
         goal_of = GoalEntries.infer(trajectories)
     except ValueError as error:
         raise UsageError(f"{config['env']}: {error}") from None
-    return Run(folder, config, load_agent(folder), goal_of, trajectories)
+    return Run(folder, config, load_agent(folder), goal_of, trajectories, progress)

@@ -1,4 +1,4 @@
-"""Train an agent in an env, then fit the energy model to what it has seen."""
+"""Train an agent in an env, then fit the energy model to what it has seen; or take up a run's training again."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from scripts.common import UsageError, parse_env_kwargs, run
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    env: str  # Gymnasium id, module:Id, or path/to/file.py:Class
-    out: Path  # the run folder to write; must not hold a run already
+    env: str | None = None  # Gymnasium id, module:Id, or path/to/file.py:Class
+    out: Path | None = None  # the run folder to write; must not hold a run already
+    resume: Path | None = None  # in place of both: a run folder to train on, up to --steps in all, with its own settings
     env_kwargs: str = "{}"  # of the env, as JSON: '{"size": 11}'
     episode_steps: int | None = None  # length of a training episode; by default the env's own
     steps: int = 30_000  # env steps
+    checkpoint_every: int = 10_000  # env steps; fresh episodes begin then, so that a resumed training goes on bit for bit
     seed: int = 0
     progress: bool = True  # show progress bars
     tensorboard: bool = True  # write TensorBoard logs beside progress.csv
@@ -29,12 +31,18 @@ class Options:
 
 
 def main(options: Options) -> None:
-    if (options.out / "manifest.json").exists():
-        raise UsageError(f"--out {options.out} already holds a run; name another folder or remove it")
+    if options.resume is not None:
+        options = _resumed(options)
+    elif options.env is None or options.out is None:
+        raise UsageError("name an env with --env and a folder to write with --out, or a run to go on with by --resume")
+    elif (options.out / "manifest.json").exists():
+        raise UsageError(f"--out {options.out} already holds a run; name another folder, or go on with --resume {options.out}")
     if options.steps <= options.agent.warmup_steps:
         raise UsageError(f"--steps {options.steps} must exceed the {options.agent.warmup_steps} warm-up steps; train longer")
     if options.episode_steps is not None and options.episode_steps < 1:
         raise UsageError(f"--episode-steps must be at least 1, got {options.episode_steps}")
+    if options.checkpoint_every < 1:
+        raise UsageError(f"--checkpoint-every must be at least 1, got {options.checkpoint_every}")
     env_kwargs = parse_env_kwargs(options.env_kwargs)
     if options.episode_steps is not None:
         env_kwargs["max_episode_steps"] = options.episode_steps
@@ -42,6 +50,7 @@ def main(options: Options) -> None:
     import envs  # noqa: F401 (registers ours)
     from envs.loading import load_batch
 
+    assert options.env is not None
     batch = load_batch(options.env, options.agent.num_envs, **env_kwargs)
     try:
         _train(options, batch)
@@ -49,51 +58,103 @@ def main(options: Options) -> None:
         batch.close()
 
 
+def _resumed(options: Options) -> Options:
+    """The options that the run was begun with, but for its steps and what is shown."""
+    import json
+
+    from agents.checkpoint import stored_steps
+    from planner.storage import read_file
+
+    asked = {name for name in Options.__dataclass_fields__ if getattr(options, name) != getattr(Options(), name)}
+    if asked - {"resume", "steps", "progress", "tensorboard"}:
+        others = ", ".join(sorted(asked - {"resume", "steps", "progress", "tensorboard"}))
+        raise UsageError(f"--resume takes a run's own settings; leave {others} out, or begin a new run")
+    assert options.resume is not None
+    config = json.loads(read_file(options.resume, "config.json"))
+    done = stored_steps(options.resume)
+    if options.steps <= done:
+        raise UsageError(f"{options.resume} has been trained for {done} steps already; ask for more with --steps")
+    config["agent"]["hidden"] = tuple(config["agent"]["hidden"])
+    agent, energy = AgentConfig(**config.pop("agent")), EnergyConfig(**config.pop("energy"))
+    mine = {name: getattr(options, name) for name in ("resume", "steps", "progress", "tensorboard")}
+    return Options(**{**config, **mine, "out": options.resume}, agent=agent, energy=energy)
+
+
 def _train(options: Options, batch: Any) -> None:
     import torch
-    from stable_baselines3.common.logger import configure
     from stable_baselines3.common.vec_env import VecMonitor
 
+    from agents.checkpoint import Legs, restore, training_files
+    from agents.finite import FiniteVecEnv, NotFiniteError
     from agents.sac import GoalSAC
-    from agents.training import FiniteVecEnv, NotFiniteError, stored_trajectories, trained_agent
+    from agents.training import stored_trajectories
     from agents.vec_env import BatchVecEnv
     from envs.guard import EnvError
     from planner.data import pack_trajectories
     from planner.storage import arrays_to_bytes, json_to_bytes, write_files
 
     torch.set_num_threads(1)
+    assert options.out is not None
+    out = options.out
     began = time.perf_counter()
-    write_files(options.out, {"config.json": json_to_bytes({**asdict(options), "out": options.out.name})})
     vec_env = VecMonitor(FiniteVecEnv(BatchVecEnv(batch)))
     model = GoalSAC(vec_env, options.agent, options.steps, options.seed)
-    model.set_logger(configure(str(options.out), ["csv", "tensorboard"] if options.tensorboard else ["csv"]))
+    if options.resume is not None:
+        try:
+            restore(model, options.resume)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    config = {name: value for name, value in asdict(options).items() if name != "resume"}
+    write_files(out, {"config.json": json_to_bytes({**config, "out": out.name})})
+    model.set_logger(_logger(options))
+
+    def save() -> None:
+        write_files(out, training_files(model) | {"checkpoint/progress.csv": (out / "progress.csv").read_bytes()})
+
     broke_off: BaseException | None = None
     try:
-        model.learn(options.steps, log_interval=20, progress_bar=options.progress)
+        legs = Legs(options.checkpoint_every, options.seed, save)
+        remaining = options.steps - model.num_timesteps
+        model.learn(remaining, legs, log_interval=20, reset_num_timesteps=False, progress_bar=options.progress)
     except (KeyboardInterrupt, EnvError, NotFiniteError) as error:
         broke_off = error
     model.logger.close()
     trajectories = stored_trajectories(model.replay_buffer)
     if broke_off is not None and not trajectories:
         raise broke_off
-    files = trained_agent(model).files() | {"trajectories.npz": arrays_to_bytes(pack_trajectories(trajectories))}
-    write_files(options.out, files)
+    write_files(out, {"trajectories.npz": arrays_to_bytes(pack_trajectories(trajectories))})
+    save()
     if broke_off is not None:
-        kept = f"the agent after {model.num_timesteps} steps is in {options.out}; --planners none runs it"
+        kept = f"the agent after {model.num_timesteps} steps is in {out}; --planners none runs it, --resume trains on"
         raise type(broke_off)(f"{broke_off}; {kept}" if str(broke_off) else kept) from broke_off
     trained = time.perf_counter()
     energy = _fit_energy(options)
     seconds = {"agent": trained - began, "energy": time.perf_counter() - trained}
     write_files(
-        options.out,
+        out,
         {
             "energy/model.safetensors": energy[0],
             "energy/config.json": json_to_bytes(energy[1]),
-            "progress.csv": (options.out / "progress.csv").read_bytes(),
             "timing.json": json_to_bytes({"seconds": seconds, "peak_bytes": _peak_bytes()}),
         },
     )
-    print(f"{options.out}: agent {seconds['agent']:.0f} s, energy model {seconds['energy']:.0f} s")
+    print(f"{out}: agent {seconds['agent']:.0f} s, energy model {seconds['energy']:.0f} s")
+
+
+def _logger(options: Options) -> Any:
+    """SB3's logger into the run folder; the rows of the training that is taken up again stay in front."""
+    from stable_baselines3.common.logger import CSVOutputFormat, Logger, TensorBoardOutputFormat
+
+    from planner.storage import read_file
+
+    assert options.out is not None
+    path = options.out / "progress.csv"
+    before = read_file(options.resume, "checkpoint/progress.csv").decode() if options.resume is not None else ""
+    rows = CSVOutputFormat(str(path))
+    if before:
+        rows.file.write(before)
+        rows.keys = before.splitlines()[0].split(",")
+    return Logger(str(options.out), [rows, TensorBoardOutputFormat(str(options.out))] if options.tensorboard else [rows])
 
 
 def _fit_energy(options: Options) -> tuple[bytes, dict[str, Any]]:
@@ -101,15 +162,17 @@ def _fit_energy(options: Options) -> tuple[bytes, dict[str, Any]]:
     from tqdm import tqdm
 
     from planner.energy.train import fit_energy
-    from planner.graph_planner import GraphPlannerConfig
+    from planner.graph_planner import config_for
     from planner.paths import training_paths
     from planner.storage import tensors_to_bytes
     from scripts.common import load_run
 
-    trained = load_run(options.out)
+    assert options.out is not None
+    trained = load_run(options.out, options.progress)
     rng = np.random.default_rng(options.seed)
-    links = GraphPlannerConfig()
     try:
+        trained.measure_links()
+        links = config_for(trained.sure_edge, num_nodes=1)
         paths, weights = training_paths(
             trained.trajectories, trained.distance(), trained.goal_of, links.max_edge, links.stride, rng
         )

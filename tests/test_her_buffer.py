@@ -48,10 +48,13 @@ def test_future_goals_come_from_the_same_episode_within_the_horizon():
     fill(buffer, venv, 120)  # episodes of 50: the last one is in progress
     for env in range(4):
         for step in range(120):
-            goals = buffer.future_goals(np.full(40, step), np.full(40, env))
+            goals, taken = buffer.future_goals(np.full(40, step), np.full(40, env))
             last = buffer.last_step[step, env]
-            allowed = buffer.next_observations["achieved_goal"][step : min(step + 7, last) + 1, env]
+            after = buffer.next_observations["achieved_goal"][step : min(step + 7, last) + 1, env]
+            allowed = np.vstack([buffer.observations["achieved_goal"][step, env], after])  # where it is, too
             assert all((goal == allowed).all(axis=1).any() for goal in goals)
+            known = np.isfinite(taken)
+            assert np.array_equal(goals[known], allowed[taken[known].astype(int)])
             assert buffer.first_step[step, env] <= step <= last and last - buffer.first_step[step, env] < 50
     assert (buffer.last_step[119] == 119).all()  # in progress, yet it can be sampled
 
@@ -72,6 +75,19 @@ def test_practice_goals_are_near_and_not_where_the_agent_stands():
     achieved = buffer.stored("achieved_goal")[:50].reshape(-1, 2)
     gaps = np.linalg.norm(buffer.practice_goals(achieved) - achieved, axis=1)
     assert 0 < np.median(gaps) < 0.8
+
+
+def test_practice_goals_lie_on_this_side_of_a_thin_wall():
+    """Ten corridors, 0.1 apart: the nearest of a few random stored states was in another one every third time."""
+    buffer, _ = make(4_000)
+    lanes = np.repeat(np.arange(10), 100)  # 100 steps along each, by each of the 4 envs
+    along = np.random.default_rng(0).uniform(0, 3, (1_000, 4))
+    for values in (buffer.observations, buffer.next_observations):
+        values["achieved_goal"][:] = np.stack([along, np.tile(0.1 * lanes[:, None], 4)], axis=-1)
+    buffer.full, buffer.last_step[:] = True, (100 * lanes + 99)[:, None]
+    here = buffer.observations["achieved_goal"][:, 0]
+    goals = buffer.practice_goals(here)
+    assert (np.abs(goals[:, 1] - here[:, 1]) < 0.01).mean() > 0.95
 
 
 def test_a_lenient_goal_test_is_shrunk_to_two_steps_and_a_strict_one_is_kept():

@@ -1,0 +1,111 @@
+"""Training that can be broken off and taken up again, bit for bit.
+
+A training is cut into legs of so many env steps. A leg begins with fresh episodes and with every generator seeded by
+(seed, leg), whether the process is new or not; so between legs there is no hidden state, and what has been learnt,
+stored and counted is all there is to save.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+
+from planner.storage import arrays_to_bytes, bytes_to_arrays, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
+
+from .agent import load_agent, space_mismatches
+from .sac import GoalSAC
+from .training import trained_agent
+
+_OPTIMISERS, _REPLAY, _COUNTERS = "checkpoint/optimisers.safetensors", "checkpoint/replay.npz", "checkpoint/training.json"
+
+
+class Legs(BaseCallback):
+    """Begins a leg at the start of a training and after every `length` env steps; `on_end` is called at each leg's end."""
+
+    def __init__(self, length: int, seed: int, on_end: Callable[[], None]) -> None:
+        super().__init__()
+        self.length = length
+        self.seed = seed
+        self.on_end = on_end
+
+    def _on_training_start(self) -> None:
+        self._begin()
+
+    def _on_rollout_start(self) -> None:
+        if self.model.num_timesteps >= self._next:
+            self.on_end()
+            self._begin()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _begin(self) -> None:
+        leg = self.model.num_timesteps // self.length
+        self._next = (leg + 1) * self.length
+        seed = int(np.random.SeedSequence([self.seed, leg]).generate_state(1)[0] >> 1)
+        assert isinstance(self.model, GoalSAC)
+        self.model.begin_episodes(seed)
+
+
+def training_files(model: GoalSAC) -> dict[str, bytes]:
+    """What `restore` reads, the agent's own files among it."""
+    tensors = {"log_ent_coef": model.log_ent_coef.detach()}
+    for name, optimiser in _optimisers(model).items():
+        for index, values in optimiser.state_dict()["state"].items():
+            tensors |= {f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in values.items()}
+    counters = {
+        "num_timesteps": model.num_timesteps,
+        "n_updates": model._n_updates,
+        "episode_num": model._episode_num,
+        "episodes": [[float(episode[key]) for key in ("r", "l", "t")] for episode in model.ep_info_buffer or ()],
+        "successes": [bool(success) for success in model.ep_success_buffer or ()],
+    }
+    return trained_agent(model).files() | {
+        _OPTIMISERS: tensors_to_bytes(tensors),
+        _REPLAY: arrays_to_bytes(model.replay_buffer.content(), compress=False),
+        _COUNTERS: json_to_bytes(counters),
+    }
+
+
+def restore(model: GoalSAC, run: Path) -> None:
+    """Put a run's training back into a fresh model of the same settings; `learn(..., reset_num_timesteps=False)` goes on.
+
+    ValueError if the run's spaces are not the model's, or its replay does not fit into the buffer; DamagedError if a file
+    is missing or altered.
+    """
+    agent = load_agent(run)
+    mismatches = space_mismatches(agent.policy.observation_space, model.observation_space, "observation")
+    mismatches += space_mismatches(agent.policy.action_space, model.action_space, "action")
+    if mismatches:
+        raise ValueError(f"the checkpoint in {run} is of another env: {'; '.join(mismatches)}")
+    tensors = bytes_to_tensors(read_file(run, _OPTIMISERS))
+    counters = json.loads(read_file(run, _COUNTERS))
+    model.replay_buffer.restore(bytes_to_arrays(read_file(run, _REPLAY)))
+    model.policy.load_state_dict(agent.policy.state_dict())
+    with torch.no_grad():
+        model.log_ent_coef.copy_(tensors["log_ent_coef"])
+    for name, optimiser in _optimisers(model).items():
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for key, values in tensors.items():
+            if key.startswith(f"{name}/"):
+                _, index, entry = key.split("/")
+                state.setdefault(int(index), {})[entry] = values
+        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    model.num_timesteps, model._n_updates = counters["num_timesteps"], counters["n_updates"]
+    model._episode_num = counters["episode_num"]
+    model.restore_statistics([dict(zip("rlt", episode, strict=True)) for episode in counters["episodes"]], counters["successes"])
+
+
+def stored_steps(run: Path) -> int:
+    """How many env steps a run has been trained for. DamagedError if it cannot be gone on with."""
+    return int(json.loads(read_file(run, _COUNTERS))["num_timesteps"])
+
+
+def _optimisers(model: GoalSAC) -> dict[str, Any]:
+    return {"actor": model.actor.optimizer, "critic": model.critic.optimizer, "entropy": model.ent_coef_optimizer}

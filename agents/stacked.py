@@ -1,0 +1,112 @@
+"""Small networks of one shape run as one, forwards and backwards, in memory that is reused.
+
+At these sizes an update is bound by the cost of calls, of graphs of gradients and of fresh memory as much as by
+arithmetic. So networks side by side share one batched product per layer, gradients are written where the optimiser
+looks for them, nothing is worked out that is not asked for, and no update allocates a large array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class StackedNetworks:
+    """K ReLU networks of one shape whose parameters have become slices of (K, ...) tensors.
+
+    The networks stay what they are to everybody else: optimisers, `state_dict` and `load_state_dict` work on the slices,
+    in place. Only a move to another device would part the two. `heads` are the last layers, side by side: one per output
+    that a network has. ValueError unless all networks are Linear and ReLU in turn and of one shape.
+    """
+
+    def __init__(self, bodies: Sequence[nn.Sequential], heads: Sequence[Sequence[nn.Linear]]) -> None:
+        layers = [_linear_layers(body) for body in bodies]
+        if len({tuple(layer.weight.shape for layer in [*body, *own]) for body, own in zip(layers, heads, strict=True)}) != 1:
+            raise ValueError("networks of different shapes cannot be stacked")
+        self.weights: list[Tensor] = []  # (K, out, in) per layer
+        self.biases: list[Tensor] = []  # (K, 1, out)
+        self._weight_gradients: list[Tensor] = []
+        self._bias_gradients: list[Tensor] = []
+        self._own_gradients: list[tuple[Tensor, Tensor]] = []  # of each parameter its slice
+        for same in [[[layer] for layer in side] for side in zip(*layers, strict=True)] + [[list(own) for own in heads]]:
+            self._stack(same)
+        self._memory: dict[int, list[Tensor]] = {}  # batch size -> activations (K, B, H) per hidden layer, then their gradients
+
+    def _stack(self, same: Sequence[Sequence[nn.Linear]]) -> None:
+        """Move one layer of all networks into common tensors; layers side by side follow each other."""
+        weight = torch.stack([torch.cat([part.weight.detach() for part in own]) for own in same])
+        bias = torch.stack([torch.cat([part.bias.detach() for part in own]) for own in same])[:, None]
+        gradients = torch.zeros_like(weight), torch.zeros_like(bias)
+        for k, own in enumerate(same):
+            first = 0
+            for part in own:
+                rows = slice(first, first + part.out_features)
+                part.weight.data, part.bias.data = weight[k, rows], bias[k, 0, rows]
+                self._own_gradients += [(part.weight, gradients[0][k, rows]), (part.bias, gradients[1][k, 0, rows])]
+                first = rows.stop
+        self.weights.append(weight)
+        self.biases.append(bias)
+        self._weight_gradients.append(gradients[0])
+        self._bias_gradients.append(gradients[1])
+
+    @torch.no_grad()
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(B, F) -> (K, B, outputs). The activations are kept for `backward`, until the next call of this size."""
+        self._inputs = inputs.expand(len(self.biases[0]), *inputs.shape)
+        hidden = self._inputs
+        for layer, memory in enumerate(self._activations(len(inputs))):
+            hidden = torch.baddbmm(self.biases[layer], hidden, self.weights[layer].mT, out=memory).relu_()
+        return torch.baddbmm(self.biases[-1], hidden, self.weights[-1].mT)
+
+    @torch.no_grad()
+    def backward(self, gradient: Tensor, of_weights: bool = True, of_inputs: bool = False) -> Tensor | None:
+        """(K, B, outputs), the loss's gradient by the last `forward`'s outputs -> (B, F) by its inputs, if asked for.
+
+        With `of_weights`, the parameters' own `grad` holds theirs afterwards.
+        """
+        size = self._inputs.shape[1]
+        activations, spare = [self._inputs, *self._activations(size)], self._gradients(size)
+        for layer in reversed(range(len(self.weights))):
+            if of_weights:
+                torch.bmm(gradient.mT, activations[layer], out=self._weight_gradients[layer])
+                torch.sum(gradient, dim=1, keepdim=True, out=self._bias_gradients[layer])
+            if layer > 0:
+                below = torch.bmm(gradient, self.weights[layer], out=spare[layer - 1])
+                gradient = torch.ops.aten.threshold_backward.grad_input(below, activations[layer], 0, grad_input=below)
+        if of_weights:
+            for parameter, own in self._own_gradients:
+                parameter.grad = own
+        return torch.bmm(gradient, self.weights[0]).sum(dim=0) if of_inputs else None
+
+    def _activations(self, batch_size: int) -> list[Tensor]:
+        return self._memory_for(batch_size)[: len(self.weights) - 1]
+
+    def _gradients(self, batch_size: int) -> list[Tensor]:
+        return self._memory_for(batch_size)[len(self.weights) - 1 :]
+
+    def _memory_for(self, batch_size: int) -> list[Tensor]:
+        if batch_size not in self._memory:
+            widths = [bias.shape[2] for bias in self.biases[:-1]]
+            like = self.weights[0]
+            self._memory[batch_size] = [like.new_empty(len(like), batch_size, width) for width in widths * 2]
+        return self._memory[batch_size]
+
+
+def _linear_layers(body: nn.Sequential) -> list[nn.Linear]:
+    kinds = [type(layer) for layer in body]
+    if kinds != [nn.Linear, nn.ReLU] * (len(kinds) // 2):
+        raise ValueError(f"only networks of Linear and ReLU in turn can be stacked, got {body}")
+    return [layer for layer in body if isinstance(layer, nn.Linear)]
+
+
+def stack_critics(q_networks: Sequence[nn.Sequential]) -> StackedNetworks:
+    """The networks of an SB3 `ContinuousCritic`: outputs (K, B, 1)."""
+    layers = [list(network) for network in q_networks]
+    return StackedNetworks([nn.Sequential(*own[:-1]) for own in layers], [[own[-1]] for own in layers])  # type: ignore[list-item]
+
+
+def stack_actor(latent: nn.Sequential, mean: nn.Linear, log_std: nn.Linear) -> StackedNetworks:
+    """The networks of an SB3 SAC `Actor`: outputs (1, B, 2 A), the means and then the log standard deviations."""
+    return StackedNetworks([latent], [[mean, log_std]])

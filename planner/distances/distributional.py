@@ -1,0 +1,177 @@
+"""A critic that says with what probability the goal is so many steps away (SoRB, arXiv:1906.05253, section 3.2)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..features import PlaceWaves
+
+Array = NDArray[np.floating]
+
+_PAIRS_AT_ONCE = 4096  # bounds memory, and keeps the activations within a core's cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributionalDistanceConfig:
+    hidden: int = 128
+    bins: int = 64  # one per env step; the last one holds all that is farther
+    train_steps: int = 6_000
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    tau: float = 0.01  # share of the network that goes into its target per update
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "train_steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.bins < 2:
+            raise ValueError(f"bins must be at least 2, got {self.bins}")
+        if self.learning_rate <= 0 or not 0 < self.tau <= 1:
+            raise ValueError("learning_rate must be positive and tau lie in (0, 1]")
+
+
+class Transitions(NamedTuple):
+    """A batch of relabelled transitions, as a hindsight buffer samples them."""
+
+    states: Tensor  # (B, S)
+    places: Tensor  # (B, G), the goals that the states achieve
+    actions: Tensor  # (B, A)
+    next_states: Tensor  # (B, S)
+    next_places: Tensor  # (B, G)
+    goals: Tensor  # (B, G)
+    arrived: Tensor  # (B,) 1 where the step reaches the goal
+
+
+@dataclass(frozen=True, eq=False)
+class DistributionalDistance:
+    """Expected env steps under the policy, from a categorical distribution over steps.
+
+    Where a return saturates with the discount, a distribution over undiscounted steps does not: its last bin absorbs.
+    """
+
+    network: nn.Module
+    act: Callable[[Array, Array], Array]  # (B, S), (B, G) -> (B, A), the policy that the steps are counted under
+    goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
+    config: DistributionalDistanceConfig
+    Config: ClassVar = DistributionalDistanceConfig
+
+    @classmethod
+    def fit(
+        cls,
+        sample: Callable[[int], Transitions],
+        act: Callable[[Array, Array], Array],
+        goal_of: Callable[[Array], Array],
+        config: DistributionalDistanceConfig,
+        seed: int,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> DistributionalDistance:
+        """Evaluate the policy on a replay of transitions; `sample` draws a relabelled batch."""
+        torch.manual_seed(seed)
+        first = sample(10_000)
+        network = _Network(first.states.shape[1], first.goals.shape[1], first.actions.shape[1], config)
+        network.fit(first)
+        target = copy.deepcopy(network)
+        optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
+        for _ in range(config.train_steps):
+            batch = sample(config.batch_size)
+            with torch.no_grad():
+                actions = torch.as_tensor(act(batch.next_states.numpy(), batch.goals.numpy()))
+                following = target(batch.next_states, batch.next_places, actions, batch.goals).softmax(dim=1)
+                wanted = one_step_later(following, batch.arrived)
+            logits = network(batch.states, batch.places, batch.actions, batch.goals)
+            loss = -(wanted * logits.log_softmax(dim=1)).sum(dim=1).mean()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            with torch.no_grad():
+                torch._foreach_lerp_(list(target.parameters()), list(network.parameters()), config.tau)
+            on_step()
+        return cls(network.eval(), act, goal_of, config)
+
+    @torch.no_grad()
+    def pairwise(self, states: Array, goals: Array) -> Array:
+        """(N, S), (M, G) -> (N, M) expected env steps in [1, bins]; inf where the last bin is the likeliest."""
+        rows, columns = (index.ravel() for index in np.indices((len(states), len(goals))))
+        count = torch.arange(1, self.config.bins + 1, dtype=torch.float32)
+        steps = np.empty(len(rows), dtype=np.float32)
+        for i in range(0, len(rows), _PAIRS_AT_ONCE):
+            part = slice(i, i + _PAIRS_AT_ONCE)
+            here, there = states[rows[part]], goals[columns[part]].astype(np.float32)
+            parts = (here, self.goal_of(here), self.act(here, there), there)
+            chances = self.network(*(torch.as_tensor(values) for values in parts)).softmax(dim=1)
+            expected = (chances * count).sum(dim=1)
+            expected[chances.argmax(dim=1) == self.config.bins - 1] = torch.inf
+            steps[part] = expected.numpy()
+        return steps.reshape(len(states), len(goals))
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.network.state_dict()
+
+    def settings(self) -> dict[str, Any]:
+        return asdict(self.config)
+
+    @classmethod
+    def from_tensors(
+        cls,
+        tensors: Mapping[str, Tensor],
+        settings: Mapping[str, Any],
+        act: Callable[[Array, Array], Array],
+        goal_of: Callable[[Array], Array],
+    ) -> DistributionalDistance:
+        config = DistributionalDistanceConfig(**settings)
+        state_size, goal_size = len(tensors["state_mean"]), len(tensors["places.low"])
+        others = state_size + goal_size + 2 * PlaceWaves(goal_size).size
+        network = _Network(state_size, goal_size, tensors["layers.0.weight"].shape[1] - others, config)
+        network.load_state_dict(dict(tensors))
+        return cls(network.eval(), act, goal_of, config)
+
+
+def one_step_later(chances: Tensor, arrived: Tensor) -> Tensor:
+    """Next state's (B, bins), (B,) -> this state's (B, bins): everything is one step farther, and 1 step on arrival.
+
+    The last bin keeps what it has (SoRB, eq. 3).
+    """
+    later = torch.cat([torch.zeros_like(chances[:, :1]), chances[:, :-1]], dim=1)
+    later[:, -1] += chances[:, -1]
+    here = torch.zeros_like(chances)
+    here[:, 0] = 1.0
+    return torch.where(arrived[:, None] > 0, here, later)
+
+
+class _Network(nn.Module):
+    state_mean: Tensor  # (S,)
+    state_scale: Tensor  # (S,)
+
+    def __init__(self, state_size: int, goal_size: int, action_size: int, config: DistributionalDistanceConfig) -> None:
+        super().__init__()
+        self.places = PlaceWaves(goal_size)
+        self.register_buffer("state_mean", torch.zeros(state_size))
+        self.register_buffer("state_scale", torch.ones(state_size))
+        self.layers = nn.Sequential(
+            nn.Linear(state_size + action_size + goal_size + 2 * self.places.size, config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, config.bins),
+        )
+
+    def fit(self, batch: Transitions) -> None:
+        scale = batch.states.std(dim=0)
+        self.state_mean.copy_(batch.states.mean(dim=0))
+        self.state_scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
+        moves = (batch.next_places - batch.places).abs().numpy()
+        self.places.fit(batch.places.numpy(), np.quantile(moves, 0.95, axis=0))
+
+    def forward(self, states: Tensor, places: Tensor, actions: Tensor, goals: Tensor) -> Tensor:
+        """(B, ...) each -> (B, bins) logits"""
+        standard = (states - self.state_mean) / self.state_scale
+        offset = torch.tanh((goals - places) / self.places.range * 16)
+        return self.layers(torch.cat([standard, actions, offset, self.places(places), self.places(goals)], dim=1))

@@ -1,0 +1,35 @@
+"""Straight-line distance at the agent's usual speed: the baseline that every learned distance must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import Trajectory
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class EuclideanDistance:
+    """Env steps as if nothing stood in the way."""
+
+    goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
+    step_length: float  # goal units per env step
+
+    @classmethod
+    def fit(cls, data: Sequence[Trajectory], goal_of: Callable[[Array], Array]) -> EuclideanDistance:
+        """The speed is the 95th percentile over all steps. ValueError if nothing moves."""
+        moves = np.concatenate([np.linalg.norm(np.diff(trajectory.goals, axis=0), axis=1) for trajectory in data])
+        step_length = float(np.quantile(moves, 0.95)) if len(moves) else 0.0
+        if step_length == 0:
+            raise ValueError("no trajectory moves; a speed cannot be told")
+        return cls(goal_of, step_length)
+
+    def pairwise(self, states: Array, goals: Array) -> Array:
+        """(N, S), (M, G) -> (N, M) env steps, at least 1."""
+        offsets = self.goal_of(states)[:, None] - goals
+        return np.maximum(np.linalg.norm(offsets, axis=-1) / self.step_length, 1.0).astype(np.float32)

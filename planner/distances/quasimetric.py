@@ -1,0 +1,187 @@
+"""Shortest ways over all that was visited, made into a metric that a network can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import dijkstra
+from scipy.spatial import cKDTree
+from torch import Tensor, nn
+
+from ..data import Trajectory, farthest_points
+from ..features import PlaceWaves
+
+Array = NDArray[np.floating]
+
+_NEIGHBOURS = 8  # visited places that a place is joined to, at most
+_ROWS_AT_ONCE = 64  # of a distance matrix: bounds memory, and stays within a core's cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuasimetricDistanceConfig:
+    hidden: int = 128
+    groups: int = 16  # the distance is the largest of so many ...
+    entries: int = 8  # ... one-sided city-block distances over so many entries
+    landmarks: int = 256  # visited places from and to which shortest ways are searched
+    train_steps: int = 3_000
+    batch_size: int = 512  # pairs
+    learning_rate: float = 2e-3
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "groups", "entries", "landmarks", "train_steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+
+
+@dataclass(frozen=True, eq=False)
+class QuasimetricDistance:
+    """d(s, g) = max_k sum_m relu(e_km(goal_of(s)) - e_km(g)): directed, and never longer than a way round by a third place.
+
+    Each group of entries obeys the triangle inequality, and so does their maximum; with one entry per group and enough
+    groups any quasimetric can be written so (each group is then the distance to one place). A state is embedded once, so
+    N x N distances cost N + N network passes. It knows places, not velocities: of a state it sees what goal it achieves.
+
+    What it learns (`visited_graph`) is measured, not bootstrapped: nothing in it can be a wormhole unless two places no
+    more than a step apart have a wall between them. So it tells what a critic is worst at, which far pairs look near.
+    """
+
+    network: nn.Module
+    goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
+    config: QuasimetricDistanceConfig
+    Config: ClassVar = QuasimetricDistanceConfig
+
+    @classmethod
+    def fit(
+        cls,
+        data: Sequence[Trajectory],
+        goal_of: Callable[[Array], Array],
+        config: QuasimetricDistanceConfig,
+        seed: int,
+        on_step: Callable[[], None] = lambda: None,
+    ) -> QuasimetricDistance:
+        """Learn the ways between `landmarks` and all visited places. ValueError if nothing moves."""
+        rng = np.random.default_rng(seed)
+        places = np.concatenate([trajectory.goals for trajectory in data])
+        graph, step_length = visited_graph(data)
+        some = rng.permutation(len(places))[: 20 * config.landmarks]
+        landmarks = some[farthest_points(places[some], min(config.landmarks, len(some)), rng)]
+        steps = {"from": dijkstra(graph, indices=landmarks), "to": dijkstra(graph.T.tocsr(), indices=landmarks)}  # (L, N) each
+        torch.manual_seed(seed)
+        network = _network(places.shape[1], config)
+        waves: Any = network[0]
+        waves.fit(places, step_length)
+        _train(network, places, landmarks, steps, config, rng, on_step)
+        return cls(network.eval(), goal_of, config)
+
+    @torch.no_grad()
+    def pairwise(self, states: Array, goals: Array) -> Array:
+        """(N, S), (M, G) -> (N, M) env steps, at least 1."""
+        starts, ends = (self._embed(places) for places in (self.goal_of(states), goals))
+        steps = [_gap(part[:, None], ends) for part in starts.split(_ROWS_AT_ONCE)]
+        return torch.cat(steps).clamp(min=1.0).numpy()
+
+    def _embed(self, places: Array) -> Tensor:
+        """(N, G) -> (N, groups, entries)"""
+        return self.network(torch.as_tensor(np.asarray(places, np.float32))).view(-1, self.config.groups, self.config.entries)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.network.state_dict()
+
+    def settings(self) -> dict[str, Any]:
+        return asdict(self.config)
+
+    @classmethod
+    def from_tensors(
+        cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], goal_of: Callable[[Array], Array]
+    ) -> QuasimetricDistance:
+        config = QuasimetricDistanceConfig(**settings)
+        network = _network(len(tensors["0.low"]), config)
+        network.load_state_dict(dict(tensors))
+        return cls(network.eval(), goal_of, config)
+
+
+def visited_graph(data: Sequence[Trajectory]) -> tuple[csr_array, float]:
+    """All visited places (N), each joined to the next of its trajectory and to places within a step -> (N, N) env steps.
+
+    Following a trajectory takes the steps it took. Going over to a place of another one within a typical step (the 95th
+    percentile) takes as much of a step as it is away: geodesics as in Isomap (Tenenbaum et al. 2000), directed where the
+    trajectories are. Also returns the typical step [goal units]. ValueError if nothing moves.
+    """
+    places = np.concatenate([trajectory.goals for trajectory in data])
+    moves = np.concatenate([np.linalg.norm(np.diff(trajectory.goals, axis=0), axis=1) for trajectory in data])
+    step_length = float(np.quantile(moves, 0.95)) if len(moves) else 0.0
+    if step_length == 0:
+        raise ValueError("no trajectory moves; there are no ways to learn")
+    count = min(_NEIGHBOURS + 1, len(places))
+    gaps, near = cKDTree(places).query(places, k=np.arange(2, count + 1), distance_upper_bound=step_length)
+    rows, columns = np.nonzero(np.isfinite(gaps))
+    hops = np.maximum(gaps[rows, columns] / step_length, 1e-3)  # a stored 0 would be no edge
+    ends = np.cumsum([len(trajectory) for trajectory in data]) - 1
+    first = np.setdiff1d(np.arange(len(places)), ends)
+    others = near[rows, columns]
+    starts, targets = np.concatenate([rows, others, first]), np.concatenate([others, rows, first + 1])
+    steps = np.concatenate([hops, hops, np.ones(len(first))])
+    order = np.lexsort((steps, targets, starts))  # where two edges join the same places the shorter one counts
+    starts, targets, steps = starts[order], targets[order], steps[order]
+    kept = np.concatenate([[True], (np.diff(starts) != 0) | (np.diff(targets) != 0)])
+    size = (len(places), len(places))
+    return coo_array((steps[kept], (starts[kept], targets[kept])), shape=size).tocsr(), step_length
+
+
+def _network(goal_size: int, config: QuasimetricDistanceConfig) -> nn.Sequential:
+    waves = PlaceWaves(goal_size)
+    return nn.Sequential(
+        waves,
+        nn.Linear(waves.size, config.hidden),
+        nn.SiLU(),
+        nn.Linear(config.hidden, config.hidden),
+        nn.SiLU(),
+        nn.Linear(config.hidden, config.groups * config.entries),
+    )
+
+
+def _gap(starts: Tensor, ends: Tensor) -> Tensor:
+    """(..., groups, entries), (..., groups, entries) -> (...)"""
+    return torch.relu(starts - ends).sum(dim=-1).amax(dim=-1)
+
+
+def _train(
+    network: nn.Sequential,
+    places: Array,
+    landmarks: NDArray[np.integer],
+    steps: dict[str, Array],
+    config: QuasimetricDistanceConfig,
+    rng: np.random.Generator,
+    on_step: Callable[[], None],
+) -> None:
+    """Relative errors count, a near pair's as much as a far one's; pairs that no way joins are left out."""
+    points = torch.as_tensor(places.astype(np.float32))
+    known = {name: torch.as_tensor(matrix.astype(np.float32)) for name, matrix in steps.items()}
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.train_steps)
+    half = config.batch_size // 2
+    for _ in range(config.train_steps):
+        which, other = rng.integers(len(landmarks), size=config.batch_size), rng.integers(len(places), size=config.batch_size)
+        true = torch.cat([known["from"][which[:half], other[:half]], known["to"][which[half:], other[half:]]])
+        at = points[landmarks[which]], points[other]
+        starts, ends = (torch.cat([a[:half], b[half:]]) for a, b in (at, at[::-1]))
+        embedded = network(torch.cat([starts, ends])).view(2, config.batch_size, config.groups, config.entries)
+        joined = true.isfinite()
+        errors = (_gap(embedded[0], embedded[1])[joined] - true[joined]) / (true[joined] + _NEAR)
+        loss = torch.nn.functional.smooth_l1_loss(errors, torch.zeros_like(errors), beta=0.1)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        on_step()
+
+
+_NEAR = 4.0  # env steps: errors of nearer pairs count as if they were so far apart

@@ -1,0 +1,202 @@
+"""Audit a run's distances against what is true of them, and its agent on ways as long as one link of a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.common import DISTANCES, Run, UsageError, load_run, run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from planner.audit import Drives, Pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    run: Path  # a folder that scripts.train wrote
+    out: Path  # for audit.json, controller.json, calibration.png and worst_edges.png
+    distances: str = ",".join(DISTANCES)
+    pairs: int = 10_000  # held out: starts and goals of fresh env seeds
+    drives: int = 1_000  # of the bare agent, to goals 1 to max_edge steps away
+    nodes: int = 500  # whose pairs are audited, too; spread as those of a graph
+    max_edge: float = 40.0  # the longest link of a plan [env steps]
+    seed: int = 1_000_000  # first env seed of the audit, far from those of evaluations
+    progress: bool = True
+
+
+def main(options: Options) -> None:
+    names = options.distances.split(",")
+    unknown = [name for name in names if name not in DISTANCES]
+    if unknown:
+        raise UsageError(f"--distances {unknown[0]!r} is unknown; choose from {', '.join(DISTANCES)}")
+    if options.pairs < 100 or options.drives < 1 or options.nodes < 2 or options.max_edge < 1:
+        raise UsageError("--pairs must be at least 100, --drives 1, --nodes 2, --max-edge 1")
+
+    import numpy as np
+    import torch
+
+    import envs  # noqa: F401 (registers ours)
+    from envs.loading import load_env
+    from planner.report import figure_to_png
+    from planner.storage import json_to_bytes
+
+    torch.set_num_threads(1)
+    trained = load_run(options.run)
+    limit = int(3 * options.max_edge) + 20
+    env = load_env(trained.env, **{**trained.env_kwargs, "max_episode_steps": limit})
+    true_steps = getattr(env.unwrapped, "shortest_steps", None)
+    if true_steps is None and "oracle" in names:
+        if options.distances != Options.distances:
+            raise UsageError(f"--distances oracle: {trained.env} does not know its true distances")
+        names.remove("oracle")
+    rng = np.random.default_rng(options.seed)
+    known = _known_pairs(trained, env, true_steps, options, rng)
+    drives = _drive(trained, env, true_steps, options)
+    env.close()
+    reports, predictions = {}, {}
+    for name in names:
+        reports[name], predictions[name] = _audit(trained, name, known, drives, options, rng)
+    options.out.mkdir(parents=True, exist_ok=True)
+    controller = _controller(drives, options.max_edge)
+    (options.out / "audit.json").write_bytes(json_to_bytes(reports))
+    (options.out / "controller.json").write_bytes(json_to_bytes(controller))
+    figures = {"calibration": _draw_calibration(predictions, known["pairs"], options.max_edge)}
+    if known["pairs"].goals.shape[1] == 2:
+        figures["worst_edges"] = _draw_worst(trained, reports, true_steps is not None)
+    for title, figure in figures.items():
+        (options.out / f"{title}.png").write_bytes(figure_to_png(figure))
+    print(table(trained.env, reports))
+    print(f"the agent reaches 99 % of goals up to {controller['longest_sure_edge']} steps away; {options.out}/audit.json")
+
+
+def _known_pairs(trained: Run, env: Any, true_steps: Any, options: Options, rng: Any) -> dict[str, Pairs]:
+    """`pairs`, held out, and `nodes`: against the map where the env has one, else against logged trajectories."""
+    import numpy as np
+
+    from planner.audit import Pairs, block_pairs, logged_pairs, node_pairs
+
+    if true_steps is None:
+        return {"pairs": logged_pairs(trained.trajectories, options.pairs, rng)}
+    resets = [env.reset(seed=options.seed + i)[0] for i in range(min(options.pairs, 2_000))]
+    states, goals = (np.stack([observation[key] for observation in resets]) for key in ("observation", "desired_goal"))
+    states, goals = block_pairs(states, goals, options.pairs, rng)
+    at, to = node_pairs(trained.trajectories, trained.goal_of, options.nodes, rng)
+    return {"pairs": Pairs(states, goals, true_steps(states, goals)), "nodes": Pairs(at, to, true_steps(at, to))}
+
+
+def _drive(trained: Run, env: Any, true_steps: Any, options: Options) -> Drives:
+    from tqdm import tqdm
+
+    from planner.audit import drive, near_goals
+
+    choose_goal = near_goals(trained.trajectories, int(options.max_edge), true_steps)
+    with tqdm(total=options.drives, desc="drives", disable=not options.progress) as bar:
+        try:
+            return drive(trained.agent, env, choose_goal, options.drives, options.seed, partial(_count, bar))
+        except ValueError as error:
+            raise UsageError(f"{trained.env}: {error}") from None
+
+
+def _count(bar: Any) -> None:
+    bar.update()
+
+
+def _audit(
+    trained: Run, name: str, known: dict[str, Pairs], drives: Drives, options: Options, rng: Any
+) -> tuple[dict[str, Any], Any]:
+    import numpy as np
+
+    from planner.audit import predict_pairs, score, triangle_violation_rate, worst_edges
+
+    distance = trained.distance(name)
+    predicted = {part: predict_pairs(distance, pairs.states, pairs.goals) for part, pairs in known.items()}
+    report: dict[str, Any] = {"against": "map" if "nodes" in known else "trajectories", "max_edge": options.max_edge}
+    report |= score(predicted["pairs"], known["pairs"].steps, options.max_edge)
+    states = known["pairs"].states
+    report["triangle_violation_rate"] = triangle_violation_rate(distance, states, trained.goal_of, options.pairs, rng)
+    if "nodes" in known:
+        report["nodes"] = score(predicted["nodes"], known["nodes"].steps, options.max_edge)
+    else:
+        report["above_upper_bound_rate"] = float((predicted["pairs"] > 1.1 * known["pairs"].steps + 1).mean())
+    reached = np.isfinite(drives.taken)
+    near = reached & (drives.taken <= 20)
+    for key, chosen in {"realised": reached, "realised_to_20": near}.items():
+        expected = predict_pairs(distance, drives.pairs.states[chosen], drives.pairs.goals[chosen])
+        report[key] = score(expected, drives.taken[chosen], options.max_edge)
+    visited = np.concatenate([trajectory.states for trajectory in trained.trajectories])
+    some = visited[rng.integers(len(visited), size=options.pairs)]
+    here = predict_pairs(distance, some, trained.goal_of(some))
+    within = float((here <= 1.0).mean())
+    report["to_where_it_is"] = {"within_1_step": within, "mean": float(here.mean()), "max": float(here.max())}
+    worst = "nodes" if "nodes" in known else "pairs"
+    report["worst_edges"] = worst_edges(predicted[worst], known[worst], options.max_edge, 20)
+    return report, predicted["pairs"]
+
+
+def _controller(drives: Drives, max_edge: float) -> dict[str, Any]:
+    from planner.audit import longest_sure_edge, success_by_distance
+
+    rows = success_by_distance(drives, 3, int(max_edge))
+    return {"drives": len(drives.taken), "longest_sure_edge": longest_sure_edge(rows), "success_by_distance": rows}
+
+
+def _draw_calibration(predictions: dict[str, Any], pairs: Pairs, max_edge: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    from planner import pictures
+
+    figure = Figure(figsize=(4 * len(predictions), 4), layout="constrained")
+    for axes, (name, predicted) in zip(figure.subplots(1, len(predictions), squeeze=False)[0], predictions.items(), strict=True):
+        pictures.draw_calibration(axes, predicted, pairs.steps, max_edge, name)
+    return figure
+
+
+def _draw_worst(trained: Run, reports: dict[str, Any], truth: bool) -> Figure:
+    """Per distance its short edges that are most wrong, over the map where one is known."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from envs.loading import load_env
+    from envs.walls_of import walls_of
+    from planner import pictures
+
+    env = load_env(trained.env, **trained.env_kwargs)
+    walls = walls_of(env)
+    env.close()
+    visited = np.concatenate([trajectory.goals for trajectory in trained.trajectories])
+    shown = visited if walls is None else np.concatenate([visited, walls.reshape(-1, 2)])
+    figure = Figure(figsize=(5 * len(reports), 5), layout="constrained")
+    for axes, (name, report) in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True):
+        pictures.show_all(axes, shown)
+        pictures.draw_walls(axes, walls)
+        for edge in report["worst_edges"]:
+            start = trained.goal_of(np.array(edge["state"]))
+            pictures.draw_edge(axes, start, np.array(edge["goal"]), f"{edge['predicted']:.0f}/{edge['true'] or np.inf:.0f}")
+        axes.set_aspect("equal")
+        axes.set_title(f"{name}: worst short edges, predicted/{'true' if truth else 'taken'}")
+    return figure
+
+
+def table(env: str, reports: dict[str, dict[str, Any]]) -> str:
+    """The audit as lines of text."""
+    lines = [f"{env:<24}{'spearman':>9}{'rel. error':>11}{'false short':>12}{'on nodes':>10}{'realised':>9}{'triangle':>9}"]
+    for name, report in reports.items():
+        nodes = report.get("nodes", {}).get("false_short_edge_rate")
+        lines.append(
+            f"  {name:<22}{report['spearman']:>9.3f}{report['median_relative_error']:>11.3f}"
+            f"{_rate(report['false_short_edge_rate']):>12}{_rate(nodes):>10}"
+            f"{report['realised_to_20']['median_relative_error']:>9.3f}{report['triangle_violation_rate']:>9.4f}"
+        )
+    return "\n".join(lines)
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5f}"
+
+
+if __name__ == "__main__":
+    run(main, Options)
