@@ -11,23 +11,22 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
-from stable_baselines3.sac.policies import MultiInputPolicy
 
 from planner.storage import DamagedError, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
 
-from .features import GoalFeatures
+from .policy import GoalActorCritic, network_settings
 
 Array = NDArray[np.floating]
 
 _WEIGHTS, _SETTINGS = "checkpoint/policy.safetensors", "checkpoint/agent.json"
-_FORMAT = 2  # of what the networks see; grows when old weights no longer fit
+_FORMAT = 3  # of what the networks see; grows when old weights no longer fit
 
 
 @dataclass(frozen=True, eq=False)
 class GoalAgent:
     """A GoalPolicy with the critics that say how far a goal is."""
 
-    policy: MultiInputPolicy
+    policy: GoalActorCritic
     hidden: tuple[int, ...]
     discount: float
 
@@ -36,9 +35,7 @@ class GoalAgent:
         cls, observation_space: spaces.Dict, action_space: spaces.Box, hidden: tuple[int, ...], discount: float
     ) -> GoalAgent:
         """With random weights, for `load_agent`."""
-        policy = MultiInputPolicy(
-            observation_space, action_space, lambda _: 0.0, net_arch=list(hidden), features_extractor_class=GoalFeatures
-        )
+        policy = GoalActorCritic(observation_space, action_space, lambda _: 0.0, **network_settings(hidden, discount))
         policy.set_training_mode(False)
         return cls(policy, hidden, discount)
 

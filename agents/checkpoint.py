@@ -99,7 +99,9 @@ def restore(model: GoalSAC, run: Path) -> None:
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     model.num_timesteps, model._n_updates = counters["num_timesteps"], counters["n_updates"]
     model._episode_num = counters["episode_num"]
-    model.restore_statistics([dict(zip("rlt", episode, strict=True)) for episode in counters["episodes"]], counters["successes"])
+    # VecMonitor's returns are float32, and so are their averages
+    episodes = [{"r": np.float32(r), "l": int(length), "t": t} for r, length, t in counters["episodes"]]
+    model.restore_statistics(episodes, counters["successes"])
 
 
 def stored_steps(run: Path) -> int:

@@ -18,8 +18,8 @@ class AgentConfig:
     discount: float = 0.98
     tau: float = 0.005  # share of the critics that goes into their targets per update
     relabel_horizon: int = 16  # hindsight goals come from the next so many steps [env steps]
-    future_share: float = 0.5  # of a batch: goals achieved within the horizon
-    nearby_share: float = 0.3  # of a batch: hard negatives, near in space whatever the way; the rest keeps its own goal
+    future_share: float = 0.4  # of a batch: goals achieved within the horizon
+    nearby_share: float = 0.3  # of a batch: hard negatives, near in space whatever the way; the rest keeps the goal pursued
     arrival_moves: float = 2.0  # a sampled goal counts as reached within so many typical steps, where the env is more lenient
     practice_share: float = 0.8  # of the goals pursued while collecting: near ones, drawn from the buffer
     practice_steps: int = 50  # env steps after which a goal that is not reached gives way to another while collecting

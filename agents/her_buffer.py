@@ -13,6 +13,8 @@ from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
 
+from planner.data import Trajectory
+
 Array = NDArray[np.floating]
 
 _SCALES = np.geomspace(1.0, 64.0, 73)  # at which the goal test is tried; 6 % apart
@@ -238,6 +240,18 @@ class HerBuffer(DictReplayBuffer):
     def moves(self) -> Array:
         """(N, n_envs, G): how far each stored step moved the achieved goal."""
         return self.next_observations["achieved_goal"][: self._num_stored] - self.stored("achieved_goal")
+
+    def trajectories(self) -> list[Trajectory]:
+        """The episodes, cut where they were cut by the buffer's end, as trajectories of at least two states."""
+        states, goals = self.stored("observation"), self.stored("achieved_goal")
+        trajectories = []
+        for env in range(self.n_envs):
+            for first in np.unique(self.first_step[: len(states), env]):
+                last = self.last_step[first, env]
+                if last > first:
+                    part = slice(first, last + 1)
+                    trajectories.append(Trajectory(states[part, env].copy(), goals[part, env].copy()))
+        return trajectories
 
     @property
     def _num_stored(self) -> int:

@@ -13,13 +13,16 @@ from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
+from planner.distances.quasimetric import QuasimetricDistanceConfig, fit_quasimetric
+
 from .config import AgentConfig
-from .features import GoalFeatures
 from .finite import NotFiniteError
 from .her_buffer import HerBuffer, check_memory
+from .policy import GoalActorCritic, network_settings
 from .stacked import stack_actor, stack_critics
 
 _LOG_STD = (-20.0, 2.0)  # stable-baselines3's own bounds
+_GROWTH = 2  # of what was visited, after which the ways over it are learnt anew
 _TANH_MARGIN = 1e-6  # keeps the logarithm finite; stable-baselines3's own
 
 
@@ -51,7 +54,7 @@ class GoalSAC(SAC):
         buffer_size = math.ceil(total_steps / env.num_envs) * env.num_envs  # all of it: nothing is overwritten
         check_memory(env.observation_space, env.action_space, buffer_size)
         super().__init__(
-            "MultiInputPolicy",
+            GoalActorCritic,
             env,
             learning_rate=config.learning_rate,
             buffer_size=buffer_size,
@@ -69,11 +72,7 @@ class GoalSAC(SAC):
                 "nearby_share": config.nearby_share,
             },
             ent_coef="auto_0.1",
-            policy_kwargs={
-                "net_arch": list(config.hidden),
-                "features_extractor_class": GoalFeatures,
-                "optimizer_kwargs": {"fused": True},
-            },
+            policy_kwargs=network_settings(config.hidden, config.discount),
             seed=seed,
             device=device,
             **kwargs,
@@ -85,6 +84,8 @@ class GoalSAC(SAC):
         if self._n_updates == 0:
             self._fit_features()
             self.replay_buffer.fit_arrival(self.config.arrival_moves)
+        if self.num_timesteps >= _GROWTH * int(self.actor.features_extractor.visited):
+            self._fit_ways()
         self.policy.set_training_mode(True)
         self._update_learning_rate([self.actor.optimizer, self.critic.optimizer, self.ent_coef_optimizer])
         for _ in range(gradient_steps):
@@ -110,7 +111,7 @@ class GoalSAC(SAC):
         self._last_obs = self.env.reset()
         self._last_episode_starts = np.ones(self.env.num_envs, dtype=bool)
 
-    def restore_statistics(self, episodes: list[dict[str, float]], successes: list[bool]) -> None:
+    def restore_statistics(self, episodes: list[dict[str, Any]], successes: list[bool]) -> None:
         """The recent episodes that the log's averages are over."""
         self.ep_info_buffer = deque(episodes, maxlen=self._stats_window_size)
         self.ep_success_buffer = deque(successes, maxlen=self._stats_window_size)
@@ -125,16 +126,18 @@ class GoalSAC(SAC):
     def _update(self, batch: Any) -> dict[str, Tensor]:
         size = len(batch.rewards)
         both = {key: torch.cat([values, batch.next_observations[key]]) for key, values in batch.observations.items()}
-        features, next_features = self.actor.features_extractor(both).split(size)
+        both_features = self.actor.features_extractor(both)
+        features, next_features = both_features.split(size)
+        prior, next_prior = self.actor.features_extractor.prior_return(both_features).split(size)
 
         next_actions = squash(self._actor.forward(next_features)[0]).actions
-        next_q = self._targets.forward(torch.cat([next_features, next_actions], dim=1)).amin(dim=0)
+        next_q = next_prior + self._targets.forward(torch.cat([next_features, next_actions], dim=1)).amin(dim=0)
         target = batch.rewards + (1 - batch.dones) * self.gamma * next_q  # (B, 1)
         # What has been done in so many steps can be done in so many: around a corner the policy's own return says nothing,
         # however good an action is, until all that follows is right.
         target = torch.maximum(target, least_return(batch.realised, self.gamma))
 
-        errors = self._critics.forward(torch.cat([features, batch.actions], dim=1)) - target  # (K, B, 1)
+        errors = self._critics.forward(torch.cat([features, batch.actions], dim=1)) - (target - prior)  # (K, B, 1)
         critic_loss = 0.5 * errors.square().mean(dim=1).sum()
         if not math.isfinite(critic_loss):  # before it gets into a weight
             loss, step = float(critic_loss), self.num_timesteps
@@ -161,7 +164,7 @@ class GoalSAC(SAC):
             torch._foreach_lerp_(ours, theirs, self.tau)
         return {
             "critic_loss": critic_loss,
-            "actor_loss": (entropy_weight * sample.log_prob - q[:, 0]).mean(),
+            "actor_loss": (entropy_weight * sample.log_prob - (prior + q)[:, 0]).mean(),
             "ent_coef": entropy_weight,
         }
 
@@ -173,16 +176,24 @@ class GoalSAC(SAC):
         for network in (self.actor, self.critic, self.critic_target):
             network.features_extractor.fit(*statistics)
 
-    def _sample_action(self, learning_starts: int, action_noise: Any = None, n_envs: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """As SAC does, but towards the practice goals. The buffer keeps the env's own goals: samples are relabelled."""
-        if self.num_timesteps < learning_starts:
-            return super()._sample_action(learning_starts, action_noise, n_envs)
-        own = self._last_obs
-        self._last_obs = {**own, "desired_goal": self._pursued_goals(own)}
+    def _fit_ways(self) -> None:
+        """Learn the ways over all that was visited anew; the seed makes a resumed training learn the same."""
         try:
-            return super()._sample_action(learning_starts, action_noise, n_envs)
-        finally:
-            self._last_obs = own
+            ways = fit_quasimetric(self.replay_buffer.trajectories(), QuasimetricDistanceConfig(), self.num_timesteps)
+        except ValueError:  # nothing has moved yet
+            return
+        for network in (self.actor, self.critic, self.critic_target):
+            network.features_extractor.fit_ways(ways, self.num_timesteps)
+
+    def _sample_action(self, learning_starts: int, action_noise: Any = None, n_envs: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """As SAC does, but towards the practice goals.
+
+        The buffer keeps these: an agent that has come to rest against a corner on its way to a near goal must see that pair
+        again. Among achieved goals, which were reached, and random ones, which are far, it hardly ever would.
+        """
+        if self.num_timesteps >= learning_starts:
+            self._last_obs = {**self._last_obs, "desired_goal": self._pursued_goals(self._last_obs)}
+        return super()._sample_action(learning_starts, action_noise, n_envs)
 
     def _pursued_goals(self, observations: dict[str, np.ndarray]) -> np.ndarray:
         """(n_envs, G): per env its practice goal, or its own.

@@ -15,7 +15,6 @@ from .protocols import DistanceModel, GoalPolicy
 
 Array = NDArray[np.floating]
 
-_SIDE = 32  # pairs come in blocks of so many states by so many goals: one question to the model each
 _CANDIDATES = 200  # goals looked at for one drive
 _PATIENCE, _SLACK = 3.0, 10  # a drive may take so many times its reference, and so many env steps more
 
@@ -29,13 +28,7 @@ class Pairs:
     steps: Array  # (N,) inf = unreachable
 
 
-def predict_pairs(distance: DistanceModel, states: Array, goals: Array) -> Array:
-    """(N, S), (N, G) -> (N,): the model's steps from each state to its own goal."""
-    parts = [slice(i, i + _SIDE) for i in range(0, len(states), _SIDE)]
-    return np.concatenate([np.diagonal(distance.pairwise(states[part], goals[part])) for part in parts])
-
-
-def block_pairs(states: Array, goals: Array, num_pairs: int, rng: np.random.Generator) -> tuple[Array, Array]:
+def random_pairs(states: Array, goals: Array, num_pairs: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """Random pairs of (N, S) and (M, G), repeated states and goals included -> (num_pairs, S), (num_pairs, G)."""
     return states[rng.integers(len(states), size=num_pairs)], goals[rng.integers(len(goals), size=num_pairs)]
 
@@ -73,8 +66,9 @@ def score(predicted: Array, true: Array, max_edge: float) -> dict[str, float | i
     without any. Pairs whose true distance is 0 are left out of `median_relative_error`. `spearman` takes inf as the longest.
     """
     away = true > 0
-    with np.errstate(invalid="ignore"):  # inf - inf: both unreachable, no error
-        errors = np.nan_to_num(np.abs(predicted[away] - true[away]) / true[away], nan=0.0, posinf=np.inf)
+    with np.errstate(invalid="ignore"):  # inf - inf
+        errors = np.abs(predicted[away] - true[away]) / np.where(np.isfinite(true[away]), true[away], 1.0)
+    errors = np.where(predicted[away] == true[away], 0.0, errors)  # both unreachable: no error
     short = predicted <= max_edge
     false = short & (true > 2 * max_edge)
     return {
@@ -92,8 +86,8 @@ def triangle_violation_rate(
 ) -> float:
     """The share of random triples with d(a, c) > d(a, b) + d(b, c), by more than rounding (0.1 %)."""
     a, b, c = (states[rng.integers(len(states), size=num_triples)] for _ in range(3))
-    around = predict_pairs(distance, a, goal_of(b)) + predict_pairs(distance, b, goal_of(c))
-    return float((predict_pairs(distance, a, goal_of(c)) > 1.001 * around).mean())
+    around = distance.paired(a, goal_of(b)) + distance.paired(b, goal_of(c))
+    return float((distance.paired(a, goal_of(c)) > 1.001 * around).mean())
 
 
 def worst_edges(predicted: Array, pairs: Pairs, max_edge: float, count: int) -> list[dict[str, Any]]:

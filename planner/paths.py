@@ -61,7 +61,8 @@ def hindsight_paths(
         raise ValueError("no trajectory moves; there is nothing to learn from")
     paths = np.stack([resample_by_arc_length(t.goals[first : last + 1], _POINTS) for t, first, last in ends])
     taken = np.array([last - first for _, first, last in ends])
-    needed = np.array([distance.pairwise(t.states[[first]], t.goals[[last]])[0, 0] for t, first, last in ends])
+    starts = np.stack([t.states[first] for t, first, _ in ends])
+    needed = distance.paired(starts, np.stack([t.goals[last] for t, _, last in ends]))
     return paths, np.exp(-sharpness * np.maximum(taken / np.maximum(needed, 1.0) - 1, 0.0)).astype(np.float32)
 
 

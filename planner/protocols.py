@@ -27,6 +27,10 @@ class DistanceModel(Protocol):
         """(N, S), (M, G) -> (N, M) expected env steps. Directed; never NaN; inf means unreachable."""
         ...
 
+    def paired(self, states: Array, goals: Array) -> Array:
+        """(B, S), (B, G) -> (B,): from each state to its own goal, the same numbers as in `pairwise`."""
+        ...
+
 
 class Planner(Protocol):
     """Turns a state and a goal into a chain of waypoints."""

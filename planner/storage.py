@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,11 @@ class DamagedError(Exception):
     """A stored file is missing, or is not what was written."""
 
 
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Add or replace files, named by their path in the folder; all of them at once, as far as a reader can see."""
+def write_files(folder: Path, files: Mapping[str, bytes], remove: Collection[str] = ()) -> None:
+    """Add, replace and remove files, named by their path in the folder; all at once, as far as a reader can see."""
     folder.mkdir(parents=True, exist_ok=True)
     before = _read_manifest(folder) if (folder / MANIFEST).exists() else {}
-    after = dict(before)
+    after = {name: entry for name, entry in before.items() if name not in remove}
     for name, content in files.items():
         digest = hashlib.sha256(content).hexdigest()
         path = Path(name)

@@ -77,13 +77,13 @@ def _known_pairs(trained: Run, env: Any, true_steps: Any, options: Options, rng:
     """`pairs`, held out, and `nodes`: against the map where the env has one, else against logged trajectories."""
     import numpy as np
 
-    from planner.audit import Pairs, block_pairs, logged_pairs, node_pairs
+    from planner.audit import Pairs, logged_pairs, node_pairs, random_pairs
 
     if true_steps is None:
         return {"pairs": logged_pairs(trained.trajectories, options.pairs, rng)}
     resets = [env.reset(seed=options.seed + i)[0] for i in range(min(options.pairs, 2_000))]
     states, goals = (np.stack([observation[key] for observation in resets]) for key in ("observation", "desired_goal"))
-    states, goals = block_pairs(states, goals, options.pairs, rng)
+    states, goals = random_pairs(states, goals, options.pairs, rng)
     at, to = node_pairs(trained.trajectories, trained.goal_of, options.nodes, rng)
     return {"pairs": Pairs(states, goals, true_steps(states, goals)), "nodes": Pairs(at, to, true_steps(at, to))}
 
@@ -110,10 +110,10 @@ def _audit(
 ) -> tuple[dict[str, Any], Any]:
     import numpy as np
 
-    from planner.audit import predict_pairs, score, triangle_violation_rate, worst_edges
+    from planner.audit import score, triangle_violation_rate, worst_edges
 
     distance = trained.distance(name)
-    predicted = {part: predict_pairs(distance, pairs.states, pairs.goals) for part, pairs in known.items()}
+    predicted = {part: distance.paired(pairs.states, pairs.goals) for part, pairs in known.items()}
     report: dict[str, Any] = {"against": "map" if "nodes" in known else "trajectories", "max_edge": options.max_edge}
     report |= score(predicted["pairs"], known["pairs"].steps, options.max_edge)
     states = known["pairs"].states
@@ -125,11 +125,11 @@ def _audit(
     reached = np.isfinite(drives.taken)
     near = reached & (drives.taken <= 20)
     for key, chosen in {"realised": reached, "realised_to_20": near}.items():
-        expected = predict_pairs(distance, drives.pairs.states[chosen], drives.pairs.goals[chosen])
+        expected = distance.paired(drives.pairs.states[chosen], drives.pairs.goals[chosen])
         report[key] = score(expected, drives.taken[chosen], options.max_edge)
     visited = np.concatenate([trajectory.states for trajectory in trained.trajectories])
     some = visited[rng.integers(len(visited), size=options.pairs)]
-    here = predict_pairs(distance, some, trained.goal_of(some))
+    here = distance.paired(some, trained.goal_of(some))
     within = float((here <= 1.0).mean())
     report["to_where_it_is"] = {"within_1_step": within, "mean": float(here.mean()), "max": float(here.max())}
     worst = "nodes" if "nodes" in known else "pairs"

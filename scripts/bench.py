@@ -15,11 +15,11 @@ from scripts.common import UsageError, run
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    name: tyro.conf.Positional[str]  # what to measure: envs, truth, agent, solve
+    name: tyro.conf.Positional[str]  # what to measure: envs, truth, agent, solve, parallel
     out: Path  # for bench.json
     num_envs: int = 1024  # of a batch
     repeats: int = 5  # of each measurement; the median counts
-    seeds: int = 5  # of `solve`: trainings of each
+    seeds: int = 5  # of `solve` and `parallel`: trainings of each
     limit: float = 300.0  # of `solve`: seconds after which a training is given up, and counts so long
     progress: bool = True
 
@@ -125,6 +125,27 @@ def bench_solve(options: Options) -> list[dict[str, Any]]:
     return rows
 
 
+def bench_parallel(options: Options) -> list[dict[str, Any]]:
+    """The success of an agent that learns from 16 envs at once, against one that learns from a single env, as they learn."""
+    import numpy as np
+    import torch
+    from scipy.stats import bootstrap
+    from tqdm import tqdm
+
+    from scripts.bench_agent import success_while_learning
+
+    torch.set_num_threads(1)
+    with tqdm(total=2 * options.seeds, disable=not options.progress) as bar:
+        many, one = (success_while_learning(count, options.seeds, lambda: _count(bar)) for count in (16, 1))
+    rows = []
+    for steps in many:
+        difference = bootstrap((np.array(many[steps]), np.array(one[steps])), lambda a, b: a.mean() - b.mean(), vectorized=False)
+        interval = [float(end) for end in difference.confidence_interval]
+        row = _row(f"after {steps:,} env steps", "success", "one env", {"ours": many[steps], "peer": one[steps]})
+        rows.append({**row, "difference_interval": interval})
+    return rows
+
+
 def _count(bar: Any) -> None:
     bar.update()
 
@@ -134,6 +155,7 @@ BENCHES: dict[str, Callable[[Options], list[dict[str, Any]]]] = {
     "truth": bench_truth,
     "agent": bench_agent,
     "solve": bench_solve,
+    "parallel": bench_parallel,
 }
 
 

@@ -14,6 +14,7 @@ import envs  # noqa: F401 (registers ours)
 _STORED = 1_000_000  # transitions
 _CHECK_EVERY = 1_000  # env steps between two looks at the success, whose time does not count
 _SOLVED = 0.95
+_CURVE = (2_800, 3_600, 4_400, 6_000)  # env steps, multiples of 16; the first 2,000 are random
 
 
 def training_speed(repeats: int) -> dict[str, list[float]]:
@@ -90,6 +91,19 @@ def time_to_solve(
             seconds[name].append(_solve(agent, env, pairs, limit))
             on_done()
     return seconds
+
+
+def success_while_learning(num_envs: int, seeds: int, on_done: Callable[[], None]) -> dict[int, list[float]]:
+    """Env steps -> per training seed the success on `PointMass-v0`, one update per env step whatever the number of envs."""
+    pairs = _pairs("PointMass-v0", None)
+    curves: dict[int, list[float]] = {steps: [] for steps in _CURVE}
+    for seed in range(seeds):
+        agent = _our_agent("PointMass-v0", num_envs, (128, 128), 1.0, max(_CURVE), seed)
+        for steps in _CURVE:
+            agent.learn(steps - agent.num_timesteps, reset_num_timesteps=False)
+            curves[steps].append(_success(agent, "PointMass-v0", pairs))
+        on_done()
+    return curves
 
 
 def _our_agent(env: str, num_envs: int, hidden: tuple[int, ...], updates: float, steps: int, seed: int) -> Any:

@@ -36,7 +36,7 @@ def run(command: Callable[[Any], None], options: type) -> None:
 
 
 def _is_bad_input(error: Exception) -> bool:
-    known = ("UsageError", "DamagedError", "NotFiniteError", "NoPathError", "FloatingPointError", "EnvError")
+    known = ("UsageError", "DamagedError", "NotFiniteError", "NoPathError", "FloatingPointError", "EnvError", "ReplayMemoryError")
     return type(error).__name__ in known  # by name: importing them all would import torch for nothing
 
 
@@ -70,7 +70,8 @@ def parse_env_kwargs(text: str) -> dict[str, Any]:
 
 PLANNERS = ("none", "replay", "energy")
 _LONGEST_DRIVE, _DRIVES, _DRIVE_SEED = 24, 400, 500_000  # env steps, drives, first env seed: for `measure_links`
-ENSEMBLE = ("q_value", "quasimetric")  # the planner's own distance: each is sure where the other is not
+ENSEMBLE = ("quasimetric", "q_value")  # the planner's own distance: each is sure where the other is not
+_ASKED_WITHIN = 60.0  # env steps by the first: half as far again as the longest link
 DISTANCES = ("euclidean", "q_value", "distributional", "quasimetric", "ensemble", "oracle")
 
 
@@ -108,7 +109,7 @@ class Run:
         from tqdm import tqdm
 
         from envs.loading import load_env
-        from planner.audit import drive, near_goals, predict_pairs, sure_edge
+        from planner.audit import drive, near_goals, sure_edge
         from planner.storage import json_to_bytes, write_files
 
         env = load_env(self.env, **{**self.env_kwargs, "max_episode_steps": 4 * _LONGEST_DRIVE})
@@ -116,7 +117,7 @@ class Run:
         with tqdm(total=_DRIVES, desc="links", disable=not self.progress) as bar:
             drives = drive(self.agent, env, choose_goal, _DRIVES, _DRIVE_SEED, lambda: _count(bar))
         env.close()
-        predicted = predict_pairs(self.distance(), drives.pairs.states, drives.pairs.goals)
+        predicted = self.distance().paired(drives.pairs.states, drives.pairs.goals)
         links = {"sure_edge": sure_edge(predicted, np.isfinite(drives.taken)), "drives": _DRIVES}
         write_files(self.folder, {"links.json": json_to_bytes(links)})
 
@@ -128,7 +129,7 @@ class Run:
         from planner.distances.q_value import QValueDistance, QValueDistanceConfig
 
         if name == "ensemble":
-            return EnsembleDistance([self.distance(part) for part in ENSEMBLE])
+            return EnsembleDistance([self.distance(part) for part in ENSEMBLE], _ASKED_WITHIN)
         if name == "q_value":
             return QValueDistance(self.q_values, QValueDistanceConfig(discount=self.agent.discount))
         if name == "euclidean":
@@ -176,7 +177,8 @@ class Run:
         from planner.distances.quasimetric import QuasimetricDistance, QuasimetricDistanceConfig
 
         config = QuasimetricDistanceConfig()
-        with tqdm(total=config.train_steps, desc="quasimetric distance", disable=not self.progress) as bar:
+        train_steps = config.steps_for(sum(len(trajectory) for trajectory in self.trajectories))
+        with tqdm(total=train_steps, desc="quasimetric distance", disable=not self.progress) as bar:
             return QuasimetricDistance.fit(self.trajectories, self.goal_of, config, self.config["seed"], lambda: _count(bar))
 
     def _fit_distributional(self) -> Any:

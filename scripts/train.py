@@ -13,6 +13,8 @@ from agents.config import AgentConfig
 from planner.energy.config import EnergyConfig
 from scripts.common import UsageError, parse_env_kwargs, run
 
+_FITTED = ("distances/", "energy/", "links.json", "timing.json")  # files of a run that follow its training
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -87,11 +89,10 @@ def _train(options: Options, batch: Any) -> None:
     from agents.checkpoint import Legs, restore, training_files
     from agents.finite import FiniteVecEnv, NotFiniteError
     from agents.sac import GoalSAC
-    from agents.training import stored_trajectories
     from agents.vec_env import BatchVecEnv
     from envs.guard import EnvError
     from planner.data import pack_trajectories
-    from planner.storage import arrays_to_bytes, json_to_bytes, write_files
+    from planner.storage import arrays_to_bytes, json_to_bytes, stored_names, write_files
 
     torch.set_num_threads(1)
     assert options.out is not None
@@ -105,7 +106,9 @@ def _train(options: Options, batch: Any) -> None:
         except ValueError as error:
             raise UsageError(str(error)) from None
     config = {name: value for name, value in asdict(options).items() if name != "resume"}
-    write_files(out, {"config.json": json_to_bytes({**config, "out": out.name})})
+    # what was fitted to a shorter training is no longer true of this one
+    fitted = [name for name in stored_names(out) if name.startswith(_FITTED)] if options.resume is not None else []
+    write_files(out, {"config.json": json_to_bytes({**config, "out": out.name})}, remove=fitted)
     model.set_logger(_logger(options))
 
     def save() -> None:
@@ -119,7 +122,7 @@ def _train(options: Options, batch: Any) -> None:
     except (KeyboardInterrupt, EnvError, NotFiniteError) as error:
         broke_off = error
     model.logger.close()
-    trajectories = stored_trajectories(model.replay_buffer)
+    trajectories = model.replay_buffer.trajectories()
     if broke_off is not None and not trajectories:
         raise broke_off
     write_files(out, {"trajectories.npz": arrays_to_bytes(pack_trajectories(trajectories))})

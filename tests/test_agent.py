@@ -12,7 +12,6 @@ from agents.agent import GoalAgent, load_agent
 from agents.config import AgentConfig
 from agents.finite import FiniteVecEnv, NotFiniteError
 from agents.sac import GoalSAC
-from agents.training import stored_trajectories
 from planner.data import GoalEntries
 from planner.distances.q_value import QValueDistance, QValueDistanceConfig
 from planner.graph_planner import GraphPlanner, GraphPlannerConfig
@@ -46,7 +45,7 @@ def test_no_step_is_overwritten_when_the_envs_do_not_divide_the_steps():
     """The last round of steps wrapped the buffer by one, and an episode as long as the training was lost with its start."""
     env = DummyVecEnv([lambda: gym.make("PointMass-v0", tolerance=1e-6, max_episode_steps=500)] * 4)
     model = GoalSAC(env, AgentConfig(num_envs=4, warmup_steps=300, hidden=(8,)), 102, seed=0).learn(102)
-    assert [len(trajectory) for trajectory in stored_trajectories(model.replay_buffer)] == [26] * 4
+    assert [len(trajectory) for trajectory in model.replay_buffer.trajectories()] == [26] * 4
 
 
 def as_agent(model):
@@ -71,8 +70,42 @@ def test_no_checkpoint_holds_a_nan(model):
         agent.files()
 
 
+def blank(model):
+    """Ways that promise nothing."""
+    for network in (model.actor, model.critic, model.critic_target):
+        torch.nn.init.zeros_(network.features_extractor.ways.layers[-1].weight)
+        torch.nn.init.zeros_(network.features_extractor.ways.layers[-1].bias)
+
+
+def test_q_is_what_the_ways_promise_and_what_is_learnt_besides(model):
+    """A goal 5 steps away along the visited ways promises -1 - 0.98 - 0.98^2 - 0.98^3, one within a step nothing to pay."""
+    model = small_sac()
+    extractor = model.critic.features_extractor
+    batch = model.replay_buffer.sample(64)
+    features = extractor(batch.observations)
+    steps, _ = extractor._way(batch.observations["achieved_goal"], batch.observations["desired_goal"])
+    expected = torch.where(steps > 1, -(1 - 0.98 ** (steps - 1)) / 0.02, 0.0)
+    assert torch.allclose(extractor.prior_return(features)[:, 0], expected, atol=1e-3) and (expected < 0).any()
+    own = [network(torch.cat([features, batch.actions], dim=1)) for network in model.critic.q_networks]
+    q = model.critic(batch.observations, batch.actions)
+    assert torch.allclose(torch.cat(q, dim=1) - torch.cat(own, dim=1), expected[:, None], atol=1e-3)
+
+
+def test_the_slope_of_a_way_is_its_change_along_each_entry(model):
+    extractor = small_sac().critic.features_extractor
+    extractor.move[:] = torch.tensor([0.01, 0.02])
+    here, there = torch.rand(20, 2) * 4 + 0.5, torch.rand(20, 2) * 4 + 0.5
+    steps, slope = extractor._way(here, there)
+    for entry, move in enumerate(extractor.move):
+        nudge = torch.zeros(2)
+        nudge[entry] = move / 10
+        change = (extractor._way(here + nudge, there)[0] - steps) * 10
+        assert (change - slope[:, entry]).abs().median() < 1e-3
+
+
 def test_the_critic_target_ends_where_the_goal_is_reached_and_holds_no_entropy(model):
     """With target networks that say -7 everywhere: reached -> the target is 0, else -1 - 0.98 * 7, whatever the entropy."""
+    blank(model)
     for q_net in model.critic_target.q_networks:
         with torch.no_grad():
             q_net[-1].weight.zero_()
@@ -89,6 +122,7 @@ def test_the_critic_target_ends_where_the_goal_is_reached_and_holds_no_entropy(m
 
 def test_the_critic_target_is_no_worse_than_what_was_done_once(model):
     """With target networks that say -40 everywhere, a goal reached 3 steps later is worth at least -1 - 0.98."""
+    blank(model)
     for q_net in model.critic_target.q_networks:
         with torch.no_grad():
             q_net[-1].weight.zero_()
@@ -104,7 +138,7 @@ def test_the_critic_target_is_no_worse_than_what_was_done_once(model):
 
 
 def test_stable_baselines3_evaluates_a_subgoal_policy(model):
-    agent, trajectories = as_agent(model), stored_trajectories(model.replay_buffer)
+    agent, trajectories = as_agent(model), model.replay_buffer.trajectories()
     goal_of = GoalEntries.infer(trajectories)
     distance = QValueDistance(lambda s, g: agent.q_values(s, goal_of(s), g), QValueDistanceConfig(discount=0.98))
     planner = GraphPlanner(ReplaySampler.fit(trajectories), distance, goal_of, GraphPlannerConfig(num_nodes=10))
@@ -115,7 +149,7 @@ def test_stable_baselines3_evaluates_a_subgoal_policy(model):
 
 
 def test_trajectories_are_the_states_that_were_stored(model):
-    trajectories = stored_trajectories(model.replay_buffer)
+    trajectories = model.replay_buffer.trajectories()
     assert max(len(t) for t in trajectories) <= 50 and all(np.array_equal(t.states[:, :2], t.goals) for t in trajectories)
     jumps = max(np.linalg.norm(np.diff(t.goals, axis=0), axis=1).max() for t in trajectories)
     assert jumps <= 0.1 + 1e-5  # no trajectory spans a reset

@@ -1,5 +1,6 @@
 """The commands as a user runs them: a small run end to end, and one clear line for each kind of bad input."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from planner.storage import read_file
 
 SMALL = ["--env", "PointMass-v0", "--steps", "5000", "--agent.updates-per-step", "0.4", "--energy.train-steps", "60"]
 
@@ -79,6 +82,54 @@ def test_a_plan_is_filmed(trained, tmp_path):
     assert (tmp_path / "plan.gif").read_bytes().startswith(b"GIF89a")
 
 
+@pytest.mark.slow
+def test_a_training_taken_up_again_is_the_one_that_went_through(trained, tmp_path):
+    """2,500 steps and 2,500 more in a new process: networks, optimisers, buffer, models, bit for bit; rows but for the clock."""
+    halves = [*SMALL, "--no-progress", "--no-tensorboard", "--checkpoint-every", 2_500]
+    halves[halves.index("--steps") + 1] = "2500"
+    done = command("scripts.train", *halves, "--out", tmp_path / "half")
+    assert done.returncode == 0, done.stderr
+    done = command("scripts.train", "--resume", tmp_path / "half", "--steps", 5_000, "--no-progress", "--no-tensorboard")
+    assert done.returncode == 0, done.stderr
+    whole = [*SMALL, "--no-progress", "--no-tensorboard", "--checkpoint-every", 2_500, "--out", tmp_path / "whole"]
+    assert command("scripts.train", *whole).returncode == 0
+    names = [f"checkpoint/{name}" for name in ("policy.safetensors", "optimisers.safetensors", "replay.npz")]
+    for name in [*names, "distances/quasimetric.safetensors", "energy/model.safetensors"]:
+        assert read_file(tmp_path / "half", name) == read_file(tmp_path / "whole", name), name
+    clock = {"time/fps", "time/time_elapsed"}
+    rows = []
+    for part in ("half", "whole"):
+        with open(tmp_path / part / "progress.csv") as stream:
+            rows.append([{k: v for k, v in row.items() if k not in clock} for row in csv.DictReader(stream)])
+    assert rows[0] == rows[1] and len(rows[0]) >= 4
+
+
+@pytest.mark.slow
+def test_a_resumed_training_takes_no_other_settings(trained):
+    for flags, word in ((["--seed", 1], "seed"), (["--steps", 5_000], "5008 steps already")):
+        done = command("scripts.train", "--resume", trained, *flags)
+        assert done.returncode == 2 and word in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_audit_scores_every_distance_and_the_agent(trained, tmp_path):
+    """5,000 env steps on the flat world: what the audit must find there, with a threshold that an untrained model misses."""
+    sizes = ["--pairs", 500, "--drives", 60, "--nodes", 40, "--no-progress"]
+    done = command("scripts.audit", "--run", trained, "--out", tmp_path, *sizes)
+    assert done.returncode == 0, done.stderr
+    reports = json.loads((tmp_path / "audit.json").read_text())
+    assert set(reports) == {"euclidean", "q_value", "distributional", "quasimetric", "ensemble", "oracle"}
+    for name, report in reports.items():
+        assert report["spearman"] > 0.9 and report["against"] == "map", name
+        assert report["nodes"]["false_short_edge_rate"] == 0.0, name
+        assert len(report["worst_edges"]) == 20 and report["realised_to_20"]["pairs"] > 20
+    assert reports["oracle"]["median_relative_error"] == 0.0 == reports["quasimetric"]["triangle_violation_rate"]
+    controller = json.loads((tmp_path / "controller.json").read_text())
+    assert sum(row["drives"] for row in controller["success_by_distance"]) == controller["drives"] == 60
+    for name in ("calibration.png", "worst_edges.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize(("name", "count"), [("envs", 4), ("truth", 3)])
 def test_bench_writes_both_figures_and_their_ratio(tmp_path, name, count):
     done = command("scripts.bench", name, "--num-envs", 8, "--repeats", 1, "--out", tmp_path, "--no-progress")
@@ -101,6 +152,12 @@ def test_bench_writes_both_figures_and_their_ratio(tmp_path, name, count):
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--episode-steps", "-1"), "--episode-steps"),
         (("scripts.plan", "--run", "no/such/run", "--out", "unused", "--nodes", "0"), "--nodes"),
         (("scripts.train", "--env", "PointMassRandomMaze-v0", "--env-kwargs", '{"size": 1}', "--out", "unused"), "size"),
+        (("scripts.train", "--out", "unused"), "--env"),
+        (("scripts.train", "--env", "PointMass-v0", "--out", "unused", "--steps", "1000000000000"), "bytes"),
+        (("scripts.train", "--resume", "no/such/run"), "not a run folder"),
+        (("scripts.audit", "--run", "no/such/run", "--out", "unused"), "not a run folder"),
+        (("scripts.audit", "--run", "no/such/run", "--out", "unused", "--distances", "miles"), "miles"),
+        (("scripts.audit", "--run", "no/such/run", "--out", "unused", "--drives", "0"), "--drives"),
         (("scripts.bench", "speed", "--out", "unused"), "speed"),
     ],
 )
@@ -110,7 +167,7 @@ def test_bad_input_ends_with_one_line_and_exit_code_2(arguments, word):
     assert word in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "plan", "demo", "bench", "check_env"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "plan", "audit", "demo", "bench", "check_env"])
 def test_help_does_not_import_torch(name):
     done = subprocess.run([sys.executable, "-X", "importtime", "-m", f"scripts.{name}", "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "usage" in done.stdout

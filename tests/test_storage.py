@@ -10,6 +10,7 @@ from planner.storage import (
     bytes_to_arrays,
     bytes_to_tensors,
     read_file,
+    stored_names,
     tensors_to_bytes,
     verify,
     write_files,
@@ -88,3 +89,11 @@ def test_arrays_that_hide_code_are_refused():
     np.savez(stream, s=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle"):
         bytes_to_arrays(stream.getvalue())
+
+
+def test_a_file_that_is_removed_is_gone_and_the_others_stay(tmp_path):
+    write_files(tmp_path, {"a.json": b"1", "b.json": b"2"})
+    write_files(tmp_path, {"c.json": b"3"}, remove=["a.json", "never.json"])
+    assert stored_names(tmp_path) == ["b.json", "c.json"] and not (tmp_path / "a.json").exists()
+    with pytest.raises(DamagedError, match=r"a\.json"):
+        read_file(tmp_path, "a.json")

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..features import PlaceWaves
+from .rows import all_pairs, in_parts
 
 Array = NDArray[np.floating]
 
-_PAIRS_AT_ONCE = 4096  # bounds memory, and keeps the activations within a core's cache
+_WAVES = 32  # of `PlaceWaves`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,21 +97,22 @@ class DistributionalDistance:
             on_step()
         return cls(network.eval(), act, goal_of, config)
 
-    @torch.no_grad()
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) expected env steps in [1, bins]; inf where the last bin is the likeliest."""
-        rows, columns = (index.ravel() for index in np.indices((len(states), len(goals))))
+        return all_pairs(self.paired, states, goals)
+
+    def paired(self, states: Array, goals: Array) -> Array:
+        """(B, S), (B, G) -> (B,)"""
+        return in_parts(self._expected, states, goals)
+
+    @torch.no_grad()
+    def _expected(self, states: Array, goals: Array) -> Array:
+        parts = (states, self.goal_of(states), self.act(states, goals), goals)
+        chances = self.network(*(torch.as_tensor(values, dtype=torch.float32) for values in parts)).softmax(dim=1)
         count = torch.arange(1, self.config.bins + 1, dtype=torch.float32)
-        steps = np.empty(len(rows), dtype=np.float32)
-        for i in range(0, len(rows), _PAIRS_AT_ONCE):
-            part = slice(i, i + _PAIRS_AT_ONCE)
-            here, there = states[rows[part]], goals[columns[part]].astype(np.float32)
-            parts = (here, self.goal_of(here), self.act(here, there), there)
-            chances = self.network(*(torch.as_tensor(values) for values in parts)).softmax(dim=1)
-            expected = (chances * count).sum(dim=1)
-            expected[chances.argmax(dim=1) == self.config.bins - 1] = torch.inf
-            steps[part] = expected.numpy()
-        return steps.reshape(len(states), len(goals))
+        expected = (chances * count).sum(dim=1)
+        expected[chances.argmax(dim=1) == self.config.bins - 1] = torch.inf
+        return expected.numpy()
 
     def tensors(self) -> dict[str, Tensor]:
         return self.network.state_dict()
@@ -128,7 +130,7 @@ class DistributionalDistance:
     ) -> DistributionalDistance:
         config = DistributionalDistanceConfig(**settings)
         state_size, goal_size = len(tensors["state_mean"]), len(tensors["places.low"])
-        others = state_size + goal_size + 2 * PlaceWaves(goal_size).size
+        others = state_size + goal_size + 2 * PlaceWaves(goal_size, _WAVES).size
         network = _Network(state_size, goal_size, tensors["layers.0.weight"].shape[1] - others, config)
         network.load_state_dict(dict(tensors))
         return cls(network.eval(), act, goal_of, config)
@@ -152,7 +154,7 @@ class _Network(nn.Module):
 
     def __init__(self, state_size: int, goal_size: int, action_size: int, config: DistributionalDistanceConfig) -> None:
         super().__init__()
-        self.places = PlaceWaves(goal_size)
+        self.places = PlaceWaves(goal_size, _WAVES)
         self.register_buffer("state_mean", torch.zeros(state_size))
         self.register_buffer("state_scale", torch.ones(state_size))
         self.layers = nn.Sequential(

@@ -18,18 +18,35 @@ class EnsembleDistance:
     """A false short edge spoils a plan, a false long one costs a detour: so a pair is as far apart as any model says.
 
     Models of different kinds err in different places, which one kind trained twice does not (SoRB, arXiv:1906.05253,
-    takes the maximum over critics of one kind).
+    takes the maximum over critics of one kind). The models are asked in turn, each of the pairs that all before it call no
+    farther than `within`: a plan's links are short, so the others need not be known any better, and a model that embeds
+    each state once, asked first, spares one that looks at each pair most of its work.
     """
 
     models: Sequence[DistanceModel]
+    within: float = np.inf  # env steps
 
     def __post_init__(self) -> None:
         if not self.models:
             raise ValueError("an ensemble needs at least one model")
+        if not self.within > 0:
+            raise ValueError(f"within must be positive, got {self.within}")
 
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) env steps."""
         steps = self.models[0].pairwise(states, goals)
+        rows, columns = np.nonzero(steps <= self.within)
+        steps[rows, columns] = self._rest(steps[rows, columns], states[rows], goals[columns])
+        return steps
+
+    def paired(self, states: Array, goals: Array) -> Array:
+        """(B, S), (B, G) -> (B,)"""
+        return self._rest(self.models[0].paired(states, goals), states, goals)
+
+    def _rest(self, steps: Array, states: Array, goals: Array) -> Array:
+        """(B,) by the first model -> (B,) by all."""
+        steps = steps.copy()
         for model in self.models[1:]:
-            steps = np.maximum(steps, model.pairwise(states, goals))
+            near = np.flatnonzero(steps <= self.within)
+            steps[near] = np.maximum(steps[near], model.paired(states[near], goals[near]))
         return steps

@@ -31,5 +31,12 @@ class EuclideanDistance:
 
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) env steps, at least 1."""
-        offsets = self.goal_of(states)[:, None] - goals
+        return self._steps(self.goal_of(states)[:, None] - goals)
+
+    def paired(self, states: Array, goals: Array) -> Array:
+        """(B, S), (B, G) -> (B,)"""
+        return self._steps(self.goal_of(states) - goals)
+
+    def _steps(self, offsets: Array) -> Array:
+        """(..., G) -> (...)"""
         return np.maximum(np.linalg.norm(offsets, axis=-1) / self.step_length, 1.0).astype(np.float32)

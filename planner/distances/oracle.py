@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .rows import all_pairs
+
 Array = NDArray[np.floating]
 
 
@@ -17,6 +19,8 @@ class OracleDistance:
 
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) env steps."""
-        rows, columns = (index.ravel() for index in np.indices((len(states), len(goals))))
-        steps = self.true_steps(states[rows], goals[columns])
-        return steps.reshape(len(states), len(goals)).astype(np.float32)
+        return all_pairs(self.paired, states, goals)
+
+    def paired(self, states: Array, goals: Array) -> Array:
+        """(B, S), (B, G) -> (B,)"""
+        return self.true_steps(states, goals).astype(np.float32)

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+from .rows import all_pairs, in_parts
 
-_PAIRS_AT_ONCE = 4096  # bounds memory, and keeps the activations of a 256-unit layer within a core's cache
+Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +40,13 @@ class QValueDistance:
 
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) expected env steps in [1, max_steps), inf beyond."""
-        rows, columns = (index.ravel() for index in np.indices((len(states), len(goals))))
-        steps = np.empty(len(rows), dtype=np.float32)
-        for i in range(0, len(rows), _PAIRS_AT_ONCE):
-            part = slice(i, i + _PAIRS_AT_ONCE)
-            q = self.q_values(states[rows[part]], goals[columns[part]]).min(axis=0)
-            steps[part] = q_to_steps(q, self.config.discount, self.config.max_steps)
-        steps[steps >= self.config.max_steps] = np.inf
-        return steps.reshape(len(states), len(goals))
+        return all_pairs(self.paired, states, goals)
+
+    def paired(self, states: Array, goals: Array) -> Array:
+        """(B, S), (B, G) -> (B,)"""
+        q = in_parts(lambda s, g: self.q_values(s, g).min(axis=0), states, goals)
+        steps = q_to_steps(q, self.config.discount, self.config.max_steps)
+        return np.where(steps < self.config.max_steps, steps, np.float32(np.inf))
 
 
 def q_to_steps(q: Array, discount: float, max_steps: float) -> Array:

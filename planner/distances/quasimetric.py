@@ -20,6 +20,8 @@ from ..features import PlaceWaves
 Array = NDArray[np.floating]
 
 _NEIGHBOURS = 8  # visited places that a place is joined to, at most
+_NEAREST_OF = 64  # random places among which a near one is looked for while learning
+_NEAR = 4.0  # env steps: errors of nearer pairs count as if they were so far apart
 _ROWS_AT_ONCE = 64  # of a distance matrix: bounds memory, and stays within a core's cache
 
 
@@ -28,17 +30,46 @@ class QuasimetricDistanceConfig:
     hidden: int = 128
     groups: int = 16  # the distance is the largest of so many ...
     entries: int = 8  # ... one-sided city-block distances over so many entries
-    landmarks: int = 256  # visited places from and to which shortest ways are searched
-    train_steps: int = 3_000
+    waves: int = 128  # of `PlaceWaves`
+    landmarks: int = 512  # visited places from and to which shortest ways are searched
+    train_steps: int = 6_000  # at most: few places are learnt sooner
     batch_size: int = 512  # pairs
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "groups", "entries", "landmarks", "train_steps", "batch_size"):
+        for name in ("hidden", "groups", "entries", "waves", "landmarks", "train_steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+
+    def steps_for(self, num_places: int) -> int:
+        """Gradient steps in which so many visited places are learnt."""
+        return min(self.train_steps, 100 + num_places // 10)
+
+
+class Quasimetric(nn.Module):
+    """(..., G) places -> (..., groups, entries), such that `gap` of two of these is a distance."""
+
+    def __init__(self, goal_size: int, config: QuasimetricDistanceConfig) -> None:
+        super().__init__()
+        self.shape = config.groups, config.entries
+        self.places = PlaceWaves(goal_size, config.waves)
+        self.layers = nn.Sequential(
+            nn.Linear(self.places.size, config.hidden),
+            nn.SiLU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.SiLU(),
+            nn.Linear(config.hidden, config.groups * config.entries),
+        )
+
+    def forward(self, places: Tensor) -> Tensor:
+        return self.layers(self.places(places)).unflatten(-1, self.shape)
+
+    @staticmethod
+    def gap(starts: Tensor, ends: Tensor) -> Tensor:
+        """(..., groups, entries), (..., groups, entries) -> (...) env steps"""
+        return torch.relu(starts - ends).sum(dim=-1).amax(dim=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +84,7 @@ class QuasimetricDistance:
     more than a step apart have a wall between them. So it tells what a critic is worst at, which far pairs look near.
     """
 
-    network: nn.Module
+    network: Quasimetric
     goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
     config: QuasimetricDistanceConfig
     Config: ClassVar = QuasimetricDistanceConfig
@@ -67,30 +98,24 @@ class QuasimetricDistance:
         seed: int,
         on_step: Callable[[], None] = lambda: None,
     ) -> QuasimetricDistance:
-        """Learn the ways between `landmarks` and all visited places. ValueError if nothing moves."""
-        rng = np.random.default_rng(seed)
-        places = np.concatenate([trajectory.goals for trajectory in data])
-        graph, step_length = visited_graph(data)
-        some = rng.permutation(len(places))[: 20 * config.landmarks]
-        landmarks = some[farthest_points(places[some], min(config.landmarks, len(some)), rng)]
-        steps = {"from": dijkstra(graph, indices=landmarks), "to": dijkstra(graph.T.tocsr(), indices=landmarks)}  # (L, N) each
-        torch.manual_seed(seed)
-        network = _network(places.shape[1], config)
-        waves: Any = network[0]
-        waves.fit(places, step_length)
-        _train(network, places, landmarks, steps, config, rng, on_step)
-        return cls(network.eval(), goal_of, config)
+        """ValueError if nothing moves."""
+        return cls(fit_quasimetric(data, config, seed, on_step), goal_of, config)
 
     @torch.no_grad()
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) env steps, at least 1."""
-        starts, ends = (self._embed(places) for places in (self.goal_of(states), goals))
-        steps = [_gap(part[:, None], ends) for part in starts.split(_ROWS_AT_ONCE)]
+        starts, ends = self._embed(self.goal_of(states)), self._embed(goals)
+        steps = [self.network.gap(part[:, None], ends) for part in starts.split(_ROWS_AT_ONCE)]
         return torch.cat(steps).clamp(min=1.0).numpy()
 
+    @torch.no_grad()
+    def paired(self, states: Array, goals: Array) -> Array:
+        """(B, S), (B, G) -> (B,)"""
+        starts, ends = self._embed(self.goal_of(states)), self._embed(goals)
+        return self.network.gap(starts, ends).clamp(min=1.0).numpy()
+
     def _embed(self, places: Array) -> Tensor:
-        """(N, G) -> (N, groups, entries)"""
-        return self.network(torch.as_tensor(np.asarray(places, np.float32))).view(-1, self.config.groups, self.config.entries)
+        return self.network(torch.as_tensor(places, dtype=torch.float32))
 
     def tensors(self) -> dict[str, Tensor]:
         return self.network.state_dict()
@@ -103,7 +128,7 @@ class QuasimetricDistance:
         cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], goal_of: Callable[[Array], Array]
     ) -> QuasimetricDistance:
         config = QuasimetricDistanceConfig(**settings)
-        network = _network(len(tensors["0.low"]), config)
+        network = Quasimetric(len(tensors["places.low"]), config)
         network.load_state_dict(dict(tensors))
         return cls(network.eval(), goal_of, config)
 
@@ -136,52 +161,59 @@ def visited_graph(data: Sequence[Trajectory]) -> tuple[csr_array, float]:
     return coo_array((steps[kept], (starts[kept], targets[kept])), shape=size).tocsr(), step_length
 
 
-def _network(goal_size: int, config: QuasimetricDistanceConfig) -> nn.Sequential:
-    waves = PlaceWaves(goal_size)
-    return nn.Sequential(
-        waves,
-        nn.Linear(waves.size, config.hidden),
-        nn.SiLU(),
-        nn.Linear(config.hidden, config.hidden),
-        nn.SiLU(),
-        nn.Linear(config.hidden, config.groups * config.entries),
-    )
-
-
-def _gap(starts: Tensor, ends: Tensor) -> Tensor:
-    """(..., groups, entries), (..., groups, entries) -> (...)"""
-    return torch.relu(starts - ends).sum(dim=-1).amax(dim=-1)
+def fit_quasimetric(
+    data: Sequence[Trajectory], config: QuasimetricDistanceConfig, seed: int, on_step: Callable[[], None] = lambda: None
+) -> Quasimetric:
+    """Learn the ways between `landmarks` and all visited places. ValueError if nothing moves."""
+    rng = np.random.default_rng(seed)
+    places = np.concatenate([trajectory.goals for trajectory in data])
+    graph, step_length = visited_graph(data)
+    some = rng.permutation(len(places))[: 20 * config.landmarks]
+    landmarks = some[farthest_points(places[some], min(config.landmarks, len(some)), rng)]
+    steps = np.stack([dijkstra(way, indices=landmarks).astype(np.float32) for way in (graph, graph.T.tocsr())])
+    with torch.random.fork_rng():  # it may be the agent's training that asks
+        torch.manual_seed(seed)
+        network = Quasimetric(places.shape[1], config)
+    network.places.fit(places, step_length)
+    _train(network, places, landmarks, steps, config, rng, on_step)
+    return network.eval().requires_grad_(False)
 
 
 def _train(
-    network: nn.Sequential,
+    network: Quasimetric,
     places: Array,
     landmarks: NDArray[np.integer],
-    steps: dict[str, Array],
+    steps: Array,
     config: QuasimetricDistanceConfig,
     rng: np.random.Generator,
     on_step: Callable[[], None],
 ) -> None:
-    """Relative errors count, a near pair's as much as a far one's; pairs that no way joins are left out."""
+    """`steps` (2, L, N) from and to each landmark. Relative errors count, a near pair's as much as a far one's.
+
+    Half the pairs are random ones. In the others the second place is the nearest of up to 64: what is asked for most, the
+    way from here to there within a few steps, is rare among random pairs; without these, far pairs come to look near.
+    Pairs that no way joins are left out.
+    """
     points = torch.as_tensor(places.astype(np.float32))
-    known = {name: torch.as_tensor(matrix.astype(np.float32)) for name, matrix in steps.items()}
+    train_steps = config.steps_for(len(places))
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.train_steps)
-    half = config.batch_size // 2
-    for _ in range(config.train_steps):
-        which, other = rng.integers(len(landmarks), size=config.batch_size), rng.integers(len(places), size=config.batch_size)
-        true = torch.cat([known["from"][which[:half], other[:half]], known["to"][which[half:], other[half:]]])
-        at = points[landmarks[which]], points[other]
-        starts, ends = (torch.cat([a[:half], b[half:]]) for a, b in (at, at[::-1]))
-        embedded = network(torch.cat([starts, ends])).view(2, config.batch_size, config.groups, config.entries)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, train_steps)
+    backwards = np.arange(config.batch_size) % 2
+    rows = np.arange(config.batch_size)
+    for _ in range(train_steps):
+        which = rng.integers(len(landmarks), size=config.batch_size)
+        tried = rng.integers(len(places), size=(config.batch_size, _NEAREST_OF))
+        ways = steps[backwards[:, None], which[:, None], tried]
+        count = np.maximum(_NEAREST_OF ** rng.uniform(-1.0, 1.0, config.batch_size), 1.0)  # 1 half the time, else log-uniform
+        nearest = np.where(np.arange(_NEAREST_OF) < count[:, None], ways, np.inf).argmin(axis=1)
+        true = torch.as_tensor(ways[rows, nearest])
+        here, there = landmarks[which], tried[rows, nearest]
+        embedded = network(points[np.where(backwards, [there, here], [here, there])])  # (2, B, groups, entries)
         joined = true.isfinite()
-        errors = (_gap(embedded[0], embedded[1])[joined] - true[joined]) / (true[joined] + _NEAR)
+        errors = (network.gap(embedded[0], embedded[1])[joined] - true[joined]) / (true[joined] + _NEAR)
         loss = torch.nn.functional.smooth_l1_loss(errors, torch.zeros_like(errors), beta=0.1)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         schedule.step()
         on_step()
-
-
-_NEAR = 4.0  # env steps: errors of nearer pairs count as if they were so far apart

@@ -1,0 +1,90 @@
+"""A training that was broken off and taken up again ends as if it had not been, bit for bit."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+
+import envs  # noqa: F401
+from agents.checkpoint import Legs, restore, stored_steps, training_files
+from agents.config import AgentConfig
+from agents.her_buffer import ReplayMemoryError, check_memory
+from agents.sac import GoalSAC
+from planner.storage import DamagedError, write_files
+
+LEG = 600
+CONFIG = AgentConfig(num_envs=4, warmup_steps=400, hidden=(16, 16), batch_size=32)
+
+
+def make(env_id="PointMassU-v0", steps=2 * LEG, config=CONFIG):
+    model = GoalSAC(VecMonitor(DummyVecEnv([lambda: gym.make(env_id)] * config.num_envs)), config, steps, seed=0)
+    model.set_logger(Logger(None, []))
+    return model
+
+
+def learn(model, until):
+    legs = Legs(LEG, seed=0, on_end=lambda: None)
+    return model.learn(until - model.num_timesteps, legs, reset_num_timesteps=False)
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("half")
+    write_files(folder, training_files(learn(make(), LEG)))
+    return folder
+
+
+def test_half_saved_and_the_other_half_is_the_whole(half):
+    """Networks, optimisers, entropy coefficient, buffer, counters, recent episodes: the very bytes of all files."""
+    whole, resumed = learn(make(), 2 * LEG), make()
+    torch.rand(7), np.random.default_rng().random()  # a process of its own has other generators
+    np.random.seed(99)
+    torch.manual_seed(99)
+    restore(resumed, half)
+    assert resumed.num_timesteps == LEG == stored_steps(half)
+    learn(resumed, 2 * LEG)
+    ours, theirs = training_files(resumed), training_files(whole)
+    clock = "checkpoint/training.json"  # the episodes' wall-clock times among the counters
+    assert {name for name in theirs if ours[name] != theirs[name]} <= {clock}
+    assert resumed._n_updates == whole._n_updates and resumed._episode_num == whole._episode_num
+    recent = [[(episode["r"], episode["l"]) for episode in model.ep_info_buffer] for model in (whole, resumed)]
+    assert recent[0] == recent[1] and list(whole.ep_success_buffer) == list(resumed.ep_success_buffer)
+    assert torch.equal(torch.rand(3), torch.rand(3)) is False  # the generator runs, so equal files are no accident
+
+
+def test_what_is_restored_samples_the_same_batches(half):
+    models = [make(), make()]
+    for model in models:
+        restore(model, half)
+        model.replay_buffer.seed(3)
+    first, second = (model.replay_buffer.sample(64) for model in models)
+    assert torch.equal(first.observations["desired_goal"], second.observations["desired_goal"])
+    assert torch.equal(first.realised, second.realised) and torch.equal(first.actions, second.actions)
+
+
+def test_a_checkpoint_of_other_spaces_is_refused_field_by_field(half):
+    with pytest.raises(ValueError, match=r"observation: high .* in the checkpoint, .* in the env") as refusal:
+        restore(make("PointMassFourRooms-v0"), half)
+    assert "achieved_goal: high" in str(refusal.value) and "action" not in str(refusal.value)
+
+
+def test_a_replay_that_does_not_fit_is_refused(half):
+    with pytest.raises(ValueError, match="150 steps x 4 envs does not fit into a buffer of 100 x 4"):
+        restore(make(steps=400), half)
+
+
+def test_a_run_without_its_replay_cannot_be_gone_on_with(tmp_path, half):
+    files = training_files(learn(make(), LEG))
+    write_files(tmp_path, {name: content for name, content in files.items() if "replay" not in name})
+    with pytest.raises(DamagedError, match="replay"):
+        restore(make(), tmp_path)
+
+
+def test_a_replay_buffer_beyond_the_memory_is_refused_with_its_bytes():
+    env = gym.make("PointMass-v0")
+    needed = 10**12 * (2 * 4 * (4 + 2 + 2) + 4 * 2 + 3 * 4 + 2 * 8)
+    with pytest.raises(ReplayMemoryError, match=f"needs {needed} bytes"):
+        check_memory(env.observation_space, env.action_space, 10**12)
+    check_memory(env.observation_space, env.action_space, 10**6)
