@@ -45,7 +45,7 @@ def main(options: Options) -> None:
     from planner.storage import json_to_bytes
 
     torch.set_num_threads(1)
-    trained = load_run(options.run)
+    trained = load_run(options.run, options.progress)
     limit = int(3 * options.max_edge) + 20
     env = load_env(trained.env, **{**trained.env_kwargs, "max_episode_steps": limit})
     true_steps = getattr(env.unwrapped, "shortest_steps", None)
