@@ -178,12 +178,14 @@ class GoalSAC(SAC):
 
     def _fit_ways(self) -> None:
         """Learn the ways over all that was visited anew; the seed makes a resumed training learn the same."""
-        try:
-            ways = fit_quasimetric(self.replay_buffer.trajectories(), QuasimetricDistanceConfig(), self.num_timesteps)
-        except ValueError:  # nothing has moved yet
-            return
-        for network in (self.actor, self.critic, self.critic_target):
-            network.features_extractor.fit_ways(ways, self.num_timesteps)
+        trajectories = self.replay_buffer.trajectories()
+        extractors = [network.features_extractor for network in (self.actor, self.critic, self.critic_target)]
+        if any(np.ptp(trajectory.goals, axis=0).any() for trajectory in trajectories):
+            ways = fit_quasimetric(trajectories, QuasimetricDistanceConfig(), self.num_timesteps)
+        else:  # nothing has moved yet: the ways stay as they are until twice as much is stored
+            ways = extractors[0].ways
+        for extractor in extractors:
+            extractor.fit_ways(ways, self.num_timesteps)
 
     def _sample_action(self, learning_starts: int, action_noise: Any = None, n_envs: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """As SAC does, but towards the practice goals.

@@ -52,7 +52,7 @@ def test_two_seeded_runs_agree_bit_for_bit(trained, tmp_path):
     again = tmp_path / "again"
     assert command("scripts.train", *SMALL, "--out", again, "--no-progress", "--no-tensorboard").returncode == 0
     for name in ("checkpoint/policy.safetensors", "trajectories.npz", "energy/model.safetensors"):
-        assert (again / name).read_bytes() == (trained / name).read_bytes(), name
+        assert read_file(again, name) == read_file(trained, name), name
 
 
 @pytest.mark.slow

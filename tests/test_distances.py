@@ -103,6 +103,12 @@ def test_the_graph_of_what_was_visited_counts_steps_and_crossings():
     assert visited_graph([far, there])[0][0, 2] == 0  # two units apart and not next to each other: no edge
 
 
+def test_an_object_that_is_seldom_pushed_has_ways():
+    """It rests in 29 of 30 steps: the typical step is that of a push."""
+    places = np.repeat(np.arange(4.0), 30)[:, None].astype(np.float32)
+    assert visited_graph([Trajectory(places, places)])[1] == 1.0
+
+
 def test_a_wall_that_nobody_crossed_is_far_round():
     """Walks in a U: two arms 0.3 apart, joined at the far end only, 10 steps of 0.1 along each."""
     rng = np.random.default_rng(0)

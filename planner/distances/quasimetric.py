@@ -142,9 +142,10 @@ def visited_graph(data: Sequence[Trajectory]) -> tuple[csr_array, float]:
     """
     places = np.concatenate([trajectory.goals for trajectory in data])
     moves = np.concatenate([np.linalg.norm(np.diff(trajectory.goals, axis=0), axis=1) for trajectory in data])
-    step_length = float(np.quantile(moves, 0.95)) if len(moves) else 0.0
-    if step_length == 0:
+    if not moves.any():
         raise ValueError("no trajectory moves; there are no ways to learn")
+    # an object that is pushed now and then rests in most steps
+    step_length = float(np.quantile(moves, 0.95)) or float(np.quantile(moves[moves > 0], 0.95))
     count = min(_NEIGHBOURS + 1, len(places))
     gaps, near = cKDTree(places).query(places, k=np.arange(2, count + 1), distance_upper_bound=step_length)
     rows, columns = np.nonzero(np.isfinite(gaps))
