@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from numpy.typing import NDArray
 
 from .data import Plan
-from .energy.model import EnergyModel
+from .energy.between import BetweenModel
 
 Array = NDArray[np.floating]
 
@@ -42,17 +42,12 @@ def draw_oracle(axes: Axes, route: Array | None) -> None:
         axes.plot(*route.T, "--", color="#7a8292", lw=1.2, zorder=3, label="shortest way")
 
 
-def draw_valley(axes: Axes, model: EnergyModel, start: Array, goal: Array, resolution: int = 80) -> None:
-    """The energy valley from start to goal (2-D goals): the least energy over fractions of the way, each normalised.
-
-    Raw energies carry an offset of their own per fraction, so the picture shows E + log Z(u), Z summed over the grid.
-    """
-    columns, rows = (np.linspace(model.low[i], model.high[i], resolution) for i in (0, 1))
+def draw_valley(axes: Axes, between: BetweenModel, start: Array, goal: Array, resolution: int = 80) -> None:
+    """The energy valley from start to goal (2-D goals): -log of the density of all the way, see `way_energies`."""
+    low, high = between.model.low.numpy(), between.model.high.numpy()
+    columns, rows = (np.linspace(low[i], high[i], resolution) for i in (0, 1))
     grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
-    energies = model.energies(grid, start, goal, np.linspace(0.02, 0.98, 33))  # (U, P)
-    floor = energies.min(axis=1, keepdims=True)
-    log_partition = np.log(np.exp(floor - energies).mean(axis=1, keepdims=True)) - floor
-    valley = (energies + log_partition).min(axis=0).reshape(resolution, resolution)
+    valley = between.way_energies(grid, start, goal, np.random.default_rng(0)).reshape(resolution, resolution)
     drawn = np.minimum(valley, valley.min() + 12)
     axes.contourf(columns, rows, drawn, levels=24, cmap="viridis_r", zorder=0)
 

@@ -10,25 +10,30 @@ from typing import Any
 
 import tyro
 
+from scripts.bench_common import make_row, tick
+from scripts.bench_energy import bench_corridor, bench_energy, bench_mixture, bench_valley, bench_ways
 from scripts.common import UsageError, run
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    name: tyro.conf.Positional[str]  # what to measure: envs, truth, agent, solve, parallel
+    name: tyro.conf.Positional[str]  # envs, truth, agent, solve, parallel, energy, valley, mixture, corridor or ways
     out: Path  # for bench.json
     num_envs: int = 1024  # of a batch
     repeats: int = 5  # of each measurement; the median counts
-    seeds: int = 5  # of `solve` and `parallel`: trainings of each
+    seeds: int = 5  # of `solve`, `parallel`, `valley`, `mixture`, `corridor` and `ways`: trainings of each
     limit: float = 300.0  # of `solve`: seconds after which a training is given up, and counts so long
+    run: Path | None = None  # of `energy`: a folder that scripts.train wrote
+    pairs: int = 500  # of `energy`: of start and goal
     progress: bool = True
 
 
 def main(options: Options) -> None:
     if options.name not in BENCHES:
         raise UsageError(f"there is no benchmark {options.name!r}; choose from {', '.join(BENCHES)}")
-    if options.num_envs < 1 or options.repeats < 1:
-        raise UsageError("--num-envs and --repeats must be at least 1")
+    for name in ("num_envs", "repeats", "seeds", "pairs"):
+        if getattr(options, name) < 1:
+            raise UsageError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
 
     from planner.storage import json_to_bytes
 
@@ -36,7 +41,8 @@ def main(options: Options) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "bench.json").write_bytes(json_to_bytes({"bench": options.name, **_hardware(), "rows": figures}))
     for row in figures:
-        print(f"{row['what']:<32}{_figure(row['ours'])}{_figure(row['peer'])} {row['unit']}{row['ratio']:>9.1f} x")
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:>9.1f} x"
+        print(f"{row['what']:<32}{_figure(row['ours'])}{_figure(row['peer'])} {row['unit']}{ratio}")
     print(f"ours, peer ({figures[0]['against']}), ratio; {options.out}/bench.json")
 
 
@@ -62,7 +68,7 @@ def bench_envs(options: Options) -> list[dict[str, Any]]:
                 for i in range(steps):
                     batch.step(pushes[i % 50])
                 speeds[key].append(options.num_envs * steps / (time.perf_counter() - began))
-        rows.append(_row(f"{name}, {options.num_envs} envs", "env steps/s", "SyncVectorEnv", speeds))
+        rows.append(make_row(f"{name}, {options.num_envs} envs", "env steps/s", "SyncVectorEnv", speeds))
         peer.close()
     return rows
 
@@ -92,7 +98,7 @@ def bench_truth(options: Options) -> list[dict[str, Any]]:
             graph = nx.from_numpy_array(np.array([paths.sees(point, points) for point in points]) * gaps)
             nx.dijkstra_path_length(graph, 0, 1)
             speeds["peer"].append(1 / (time.perf_counter() - began))
-        rows.append(_row(f"{name}, 10,000 pairs", "pairs/s", "networkx", speeds))
+        rows.append(make_row(f"{name}, 10,000 pairs", "pairs/s", "networkx", speeds))
     return rows
 
 
@@ -101,9 +107,9 @@ def bench_agent(options: Options) -> list[dict[str, Any]]:
     from scripts import bench_agent as agent
 
     return [
-        _row("training, 256-256, 2 threads", "env steps/s", "stock SAC + HER", agent.training_speed(options.repeats)),
-        _row("batches of 256 from 1,000,000", "batches/s", "stock HER", agent.sampling_speed(options.repeats)),
-        _row("1,000 x 1,000 distances", "matrices/s", "two-critic Q", agent.pairwise_speed(options.repeats)),
+        make_row("training, 256-256, 2 threads", "env steps/s", "stock SAC + HER", agent.training_speed(options.repeats)),
+        make_row("batches of 256 from 1,000,000", "batches/s", "stock HER", agent.sampling_speed(options.repeats)),
+        make_row("1,000 x 1,000 distances", "matrices/s", "two-critic Q", agent.pairwise_speed(options.repeats)),
     ]
 
 
@@ -119,8 +125,8 @@ def bench_solve(options: Options) -> list[dict[str, Any]]:
     rows = []
     with tqdm(total=2 * len(tasks) * options.seeds, disable=not options.progress) as bar:
         for env, within in tasks.items():
-            seconds = time_to_solve(env, within, options.seeds, options.limit, lambda: _count(bar))
-            row = _row(env, "s to 95 %", "stock SAC + HER", seconds)
+            seconds = time_to_solve(env, within, options.seeds, options.limit, lambda: tick(bar))
+            row = make_row(env, "s to 95 %", "stock SAC + HER", seconds)
             rows.append({**row, "ratio": 1 / row["ratio"], "within": within, "limit": options.limit})
     return rows
 
@@ -136,20 +142,16 @@ def bench_parallel(options: Options) -> list[dict[str, Any]]:
 
     torch.set_num_threads(1)
     with tqdm(total=2 * options.seeds, disable=not options.progress) as bar:
-        many, one = (success_while_learning(count, options.seeds, lambda: _count(bar)) for count in (16, 1))
+        many, one = (success_while_learning(count, options.seeds, lambda: tick(bar)) for count in (16, 1))
     rows = []
     for steps in many:
         both = np.array(many[steps]), np.array(one[steps])
         # percentiles, since all trainings may succeed alike
         difference = bootstrap(both, lambda a, b: a.mean() - b.mean(), vectorized=False, method="percentile")
         interval = [float(end) for end in difference.confidence_interval]
-        row = _row(f"after {steps:,} env steps", "success", "one env", {"ours": many[steps], "peer": one[steps]})
+        row = make_row(f"after {steps:,} env steps", "success", "one env", {"ours": many[steps], "peer": one[steps]})
         rows.append({**row, "difference_interval": interval})
     return rows
-
-
-def _count(bar: Any) -> None:
-    bar.update()
 
 
 BENCHES: dict[str, Callable[[Options], list[dict[str, Any]]]] = {
@@ -158,18 +160,18 @@ BENCHES: dict[str, Callable[[Options], list[dict[str, Any]]]] = {
     "agent": bench_agent,
     "solve": bench_solve,
     "parallel": bench_parallel,
+    "energy": bench_energy,
+    "valley": bench_valley,
+    "mixture": bench_mixture,
+    "corridor": bench_corridor,
+    "ways": bench_ways,
 }
 
 
-def _row(what: str, unit: str, against: str, values: dict[str, list[float]]) -> dict[str, Any]:
-    import numpy as np
-
-    ours, peer = float(np.median(values["ours"])), float(np.median(values["peer"]))
-    return {"what": what, "unit": unit, "ours": ours, "peer": peer, "ratio": ours / peer, "against": against, "repeats": values}
-
-
-def _figure(value: float) -> str:
-    return f"{value:>14,.0f}" if value >= 100 else f"{value:>14.3g}"
+def _figure(value: float | None) -> str:
+    if value is None:
+        return f"{'-':>14}"
+    return f"{value:>14,.0f}" if value >= 100 else f"{value:>14.4g}"
 
 
 def _hardware() -> dict[str, Any]:

@@ -36,8 +36,9 @@ def run(command: Callable[[Any], None], options: type) -> None:
 
 
 def _is_bad_input(error: Exception) -> bool:
-    known = ("UsageError", "DamagedError", "NotFiniteError", "NoPathError", "FloatingPointError", "EnvError", "ReplayMemoryError")
-    return type(error).__name__ in known  # by name: importing them all would import torch for nothing
+    known = ("UsageError", "DamagedError", "NotFiniteError", "NoPathError", "FloatingPointError", "DivergedError", "EnvError")
+    # by name: importing them all would import torch for nothing
+    return type(error).__name__ in (*known, "ReplayMemoryError")
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -204,11 +205,12 @@ class Run:
     def energy_model(self) -> Any:
         import json
 
+        from planner.energy.between import BetweenModel
         from planner.energy.model import EnergyModel
         from planner.storage import bytes_to_tensors, read_file
 
         tensors = bytes_to_tensors(read_file(self.folder, "energy/model.safetensors"))
-        return EnergyModel.from_tensors(tensors, json.loads(read_file(self.folder, "energy/config.json")))
+        return BetweenModel(EnergyModel.from_tensors(tensors, json.loads(read_file(self.folder, "energy/config.json"))))
 
     def planner(self, name: str, num_nodes: int) -> GraphPlanner:
         from planner.graph_planner import GraphPlanner, config_for

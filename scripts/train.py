@@ -77,7 +77,7 @@ def _resumed(options: Options) -> Options:
     if options.steps <= done:
         raise UsageError(f"{options.resume} has been trained for {done} steps already; ask for more with --steps")
     config["agent"]["hidden"] = tuple(config["agent"]["hidden"])
-    agent, energy = AgentConfig(**config.pop("agent")), EnergyConfig(**config.pop("energy"))
+    agent, energy = AgentConfig(**config.pop("agent")), EnergyConfig.from_settings(config.pop("energy"))
     mine = {name: getattr(options, name) for name in ("resume", "steps", "progress", "tensorboard")}
     return Options(**{**config, **mine, "out": options.resume}, agent=agent, energy=energy)
 
@@ -164,7 +164,7 @@ def _fit_energy(options: Options) -> tuple[bytes, dict[str, Any]]:
     import numpy as np
     from tqdm import tqdm
 
-    from planner.energy.train import fit_energy
+    from planner.energy.between import BetweenModel
     from planner.graph_planner import config_for
     from planner.paths import training_paths
     from planner.storage import tensors_to_bytes
@@ -183,8 +183,8 @@ def _fit_energy(options: Options) -> tuple[bytes, dict[str, Any]]:
         raise UsageError(f"{options.out}: {error}") from None
     visited = np.concatenate([trajectory.goals for trajectory in trained.trajectories])
     with tqdm(total=options.energy.train_steps, desc="energy model", disable=not options.progress) as bar:
-        model = fit_energy(paths, weights, visited, options.energy, options.seed, lambda step, loss: bar.update())
-    return tensors_to_bytes(model.tensors()), model.settings()
+        between = BetweenModel.fit(paths, weights, visited, options.energy, options.seed, lambda step, loss: bar.update())
+    return tensors_to_bytes(between.model.state_dict()), between.model.settings()
 
 
 def _peak_bytes() -> int:

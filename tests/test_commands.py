@@ -166,7 +166,7 @@ def test_bad_input_ends_with_one_line_and_exit_code_2(arguments, word):
     assert word in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "plan", "audit", "demo", "bench", "check_env"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "plan", "audit", "demo", "bench", "check_env", "toy"])
 def test_help_does_not_import_torch(name):
     done = subprocess.run([sys.executable, "-X", "importtime", "-m", f"scripts.{name}", "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "usage" in done.stdout

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from planner.data import GoalEntries
+from planner.data import GoalEntries, Trajectory, VisitedPlaces
+from planner.energy.between import BetweenModel
 from planner.energy.config import EnergyConfig, SamplingConfig
-from planner.energy.train import fit_energy
 from planner.paths import hindsight_paths
 from planner.samplers.energy import EnergySampler
 from planner.samplers.replay import ReplaySampler
@@ -19,17 +19,19 @@ class Straight:
         return np.diagonal(self.pairwise(states, goals))
 
 
-def fit_energy_sampler(walk, method):
+def fit_energy_sampler(walk, method, train_steps=5):
     paths, weights = hindsight_paths(walk, Straight(), 200, 1.0, np.random.default_rng(0))
-    config = EnergyConfig(hidden=16, layers=2, train_steps=80)
+    config = EnergyConfig(hidden=16, layers=2, train_steps=train_steps, batch_size=64, proposal_batch=64)
     visited = np.concatenate([t.goals for t in walk])
-    return EnergySampler.fit(walk, fit_energy(paths, weights, visited, config, seed=0), SamplingConfig(method=method))
+    model = BetweenModel.fit(paths, weights, visited, config, seed=0)
+    return EnergySampler.fit(walk, model, SamplingConfig(method=method, langevin_steps=20))
 
 
 FITTED = {
     "replay": ReplaySampler.fit,
     "energy": lambda walk: fit_energy_sampler(walk, "sir"),
     "energy by descent": lambda walk: fit_energy_sampler(walk, "descent"),
+    "energy by langevin": lambda walk: fit_energy_sampler(walk, "langevin"),
 }
 
 
@@ -51,9 +53,37 @@ def test_replay_gives_visited_states_only(walk):
 
 
 def test_imagined_places_where_nobody_has_been_give_way_to_visited_ones(walk):
+    """What lies within reach of a visited place is kept, with the remaining entries of the nearest; all else is visited."""
     sampler = fit_energy_sampler(walk, "sir")
     visited = np.concatenate([t.states for t in walk])
-    samples = sampler.sample(walk[0].states[3], walk[1].goals[50], 100, np.random.default_rng(0))
-    gaps = np.linalg.norm(samples[:, None, :2] - visited[:, :2], axis=-1).min(axis=1)
-    assert gaps.max() < 0.2 and (gaps > 0).any()  # some are new places, none is far from a visited one
+    start, goal = walk[0].states[3], walk[1].goals[50]
+    samples = sampler.sample(start, goal, 100, np.random.default_rng(0))
+    imagined = sampler.model.sample(start[:2], goal, 100, sampler.config, np.random.default_rng(0))
+    gaps = np.linalg.norm(imagined[:, None] - visited[:, :2], axis=-1)
+    been = gaps.min(axis=1) <= VisitedPlaces(visited[:, :2]).within
+    assert 5 < been.sum() < 95
+    assert np.array_equal(samples[been, :2], imagined[been])
+    assert not any((visited[:, :2] == sample[:2]).all(axis=1).any() for sample in samples[been])
+    assert all((visited == sample).all(axis=1).any() for sample in samples[~been])
+    for sample, own in zip(samples, gaps, strict=True):
+        lender = (visited[:, 2:] == sample[2:]).all(axis=1)
+        assert own[lender].min() == pytest.approx(own.min(), abs=1e-6)
     assert GoalEntries.infer(walk).indices == (0, 1)
+
+
+def test_imagined_places_lie_on_the_way_that_was_learned():
+    """A walk along a diagonal: samples are places on it, all along."""
+    places = np.repeat(np.linspace(0, 1, 400, dtype=np.float32)[:, None], 2, axis=1)
+    line = [Trajectory(np.hstack([places, np.ones_like(places)]), places)]
+    sampler = fit_energy_sampler(line, "sir", train_steps=100)
+    samples = sampler.sample(line[0].states[20], line[0].goals[380], 50, np.random.default_rng(0))
+    assert np.abs(samples[:, 0] - samples[:, 1]).max() < 0.02
+    assert np.histogram(samples[:, 0], [0.05, 0.35, 0.65, 0.95])[0].min() >= 10
+
+
+def test_an_energy_sampler_makes_do_with_a_few_states(walk):
+    """Fewer states than neighbours by which it is known what counts as visited."""
+    fitted = fit_energy_sampler(walk, "sir")
+    few = [Trajectory(walk[0].states[:5], walk[0].goals[:5])]
+    samples = EnergySampler.fit(few, fitted.model).sample(walk[0].states[0], walk[0].goals[4], 20, np.random.default_rng(0))
+    assert all((few[0].states == sample).all(axis=1).any() for sample in samples)

@@ -1,50 +1,120 @@
-"""Settings of the energy model, apart from it so that a command line can show them without importing torch."""
+"""Settings of the energy models, apart from them so that a command line can show them without importing torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+LossName = Literal["rnce", "infonce", "hinge", "cd", "ed"]
+NegativesName = Literal["proposal", "mismatched", "hard", "langevin", "perturbed"]
+MethodName = Literal["sir", "langevin", "descent"]
+
+NEGATIVES_OF: dict[str, tuple[str, ...]] = {
+    "rnce": ("proposal", "hard"),  # those whose density is known
+    "infonce": ("proposal", "mismatched", "hard", "langevin"),
+    "hinge": ("proposal", "mismatched", "hard", "langevin"),
+    "cd": ("langevin",),
+    "ed": ("perturbed",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposalConfig:
+    """Shares of the known densities that candidates are drawn from; see `proposals`."""
+
+    box: float = 0.1  # uniform over the visited range and a little more: keeps the support whole
+    tube: float = 0.2  # along the straight line between two ends; only where the context holds them
+    kernels: float = 0.0  # around visited points: what a learned part cannot do without a context
+    learned: float = 0.7  # a mixture of normals learnt beside the energy
+    kernel_width: float = 0.1  # standard deviation [visited ranges, -1 to 1]
+    tube_width: float = 0.05  # likewise
+    components: int = 8  # of the learned mixture
+
+    def __post_init__(self) -> None:
+        shares = (self.box, self.tube, self.kernels, self.learned)
+        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+            raise ValueError(f"box, tube, kernels and learned are shares: none negative, their sum 1; got {shares}")
+        if self.box == 0:
+            raise ValueError("box must be positive: without it the proposal's density is zero somewhere")
+        if self.kernel_width <= 0 or self.tube_width <= 0 or self.components < 1:
+            raise ValueError("kernel_width and tube_width must be positive, components at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnergyConfig:
     hidden: int = 128  # units per layer
     layers: int = 3
-    loss: Literal["ranking_nce", "hinge"] = "ranking_nce"  # hinge is the historical choice; it does not calibrate
+    octaves: int = 2  # sines and cosines of a candidate's place, of period 2, 1, ... visited half-ranges
+    latents: int = 1  # values of the latent z: how many kinds of answer there are room for
+    loss: LossName = "rnce"  # hinge is the historical choice; it does not calibrate
+    negatives: NegativesName = "proposal"
+    proposal: ProposalConfig = field(default_factory=ProposalConfig)
     train_steps: int = 2_500
-    batch_size: int = 128
-    num_negatives: int = 32  # per positive
+    batch_size: int = 128  # positives per update
+    proposal_batch: int = 512  # positives per update of the learned proposal
+    points_per_way: int = 1  # of them from each way: those share one z
+    num_negatives: int = 16  # per context
     learning_rate: float = 2e-3  # falls to 0 along a cosine
     noise: float = 0.02  # on positives, as a share of the visited range
     ema: float = 0.998  # the model kept is this moving average of the trained one
-    margin: float = 1.0  # of the hinge loss [energy]
+    flatness: float = 0.0  # weight of the variance of the positives' energies; without a context only
+    margin: float = 1.0  # of hinge [energy]
+    l2: float = 1.0  # of cd: weight of the squared energies
+    stabiliser: float = 1.0  # of ed: w in its equation
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "layers", "train_steps", "batch_size", "num_negatives"):
+        for name in (
+            "hidden",
+            "layers",
+            "latents",
+            "train_steps",
+            "batch_size",
+            "proposal_batch",
+            "points_per_way",
+            "num_negatives",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.loss not in ("ranking_nce", "hinge"):
-            raise ValueError(f"loss must be ranking_nce or hinge, got {self.loss!r}")
+        if self.loss not in NEGATIVES_OF:
+            raise ValueError(f"loss must be one of {', '.join(NEGATIVES_OF)}, got {self.loss!r}")
+        if self.negatives not in NEGATIVES_OF[self.loss]:
+            raise ValueError(f"loss {self.loss} takes negatives {', '.join(NEGATIVES_OF[self.loss])}, got {self.negatives!r}")
+        if self.batch_size % self.points_per_way:
+            raise ValueError(f"points_per_way {self.points_per_way} must divide batch_size {self.batch_size}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must lie in [0, 1), got {self.ema}")
-        if self.learning_rate <= 0 or self.noise < 0 or self.margin <= 0:
-            raise ValueError("learning_rate and margin must be positive, noise must not be negative")
+        if self.learning_rate <= 0 or self.margin <= 0:
+            raise ValueError("learning_rate and margin must be positive")
+        for name in ("octaves", "noise", "flatness", "l2", "stabiliser"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> EnergyConfig:
+        """From what `asdict` gave, or JSON made of it."""
+        return cls(**{**settings, "proposal": ProposalConfig(**settings["proposal"])})
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
-    method: Literal["sir", "descent"] = "sir"  # descent is the historical choice; it collapses into dips
-    strata: int = 25  # fractions of the way at which states are drawn
-    proposals: int = 1_024  # candidates per query, shared by the strata
+    method: MethodName = "sir"  # descent is the historical choice; it collapses into dips
+    proposals: int = 64  # sir: candidates per context, at least; never fewer than twice the samples
     temperature: float = 0.5  # 1 is faithful to the data, lower is sharper
+    langevin_steps: int = 60
+    langevin_rate: float = 0.01  # first step size; the noise is sqrt(2 rate T) [visited ranges, -1 to 1]
+    metropolis: bool = False  # langevin: accept or reject each step, so that the step size leaves no bias
     descent_steps: int = 20
     descent_rate: float = 0.02  # step per unit of energy slope, in visited ranges
+    tolerance: float = 0.0  # descent: a point whose step is shorter has arrived, and rests
 
     def __post_init__(self) -> None:
-        if self.method not in ("sir", "descent"):
-            raise ValueError(f"method must be sir or descent, got {self.method!r}")
-        for name in ("strata", "proposals", "descent_steps"):
+        if self.method not in ("sir", "langevin", "descent"):
+            raise ValueError(f"method must be sir, langevin or descent, got {self.method!r}")
+        for name in ("proposals", "langevin_steps", "descent_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.temperature <= 0 or self.descent_rate <= 0:
-            raise ValueError("temperature and descent_rate must be positive")
+        if self.temperature <= 0 or self.descent_rate <= 0 or self.langevin_rate <= 0:
+            raise ValueError("temperature, langevin_rate and descent_rate must be positive")
+        if self.tolerance < 0:
+            raise ValueError(f"tolerance must not be negative, got {self.tolerance}")

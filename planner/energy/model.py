@@ -1,110 +1,142 @@
-"""The fitted energy model: network, units and proposal together, in env units from outside."""
+"""A fitted energy with its units and its proposal; env units outside, visited ranges inside."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from .config import EnergyConfig, SamplingConfig
-from .networks import BetweenEnergy
+from .networks import EnergyNetwork
 from .proposals import Proposal
-from .sampling import descend, resample
+from .sampling import Energy, Sample, make_sampling
 
 Array = NDArray[np.floating]
 
-_LEAST_EFFECTIVE = 5.0  # importance samples per stratum below which the draw stands on chance
+_LEAST_LOG_DENSITY = -12.0  # of the learned proposal: farther off the energy is level, but for what the network says
+_LEAST_EFFECTIVE = 0.1  # share of the candidates below which a draw by weights stands on few of them
 
 
-@dataclass(frozen=True, eq=False)
-class EnergyModel:
-    """E(x | start, goal, u) over goal space: what lies at the fraction u of the way.
+class EnergyModel(nn.Module):
+    """E(x | c) over points (D,) in contexts (C,); with C = 0 it is E(x).
 
-    Energies carry an offset of their own per condition: compare them within one (start, goal, u) only, or after
-    `log_partition`.
+    Where a proposal is learned beside the energy, the network gives only what that lacks: E = f(x, c) - log q(x | c) with q the
+    learned part (a residual energy, arXiv:2004.11714). In a corridor of 16 dimensions an energy of its own was a worse density
+    than its proposal (k-NN coverage 0.84 against 0.96).
+
+    Energies carry an offset of their own per context: compare them within one context only, or after `log_partition`.
     """
 
-    network: BetweenEnergy
-    proposal: Proposal
-    low: Array  # (G,) least visited goal, env units
-    high: Array  # (G,)
-    config: EnergyConfig
+    low: Tensor  # (D,) least visited point, env units
+    high: Tensor  # (D,)
+    context_low: Tensor  # (C,)
+    context_high: Tensor  # (C,)
+
+    def __init__(self, size: int, context_size: int, config: EnergyConfig, between: bool, num_centres: int) -> None:
+        super().__init__()
+        self.config = config
+        self.network = EnergyNetwork(
+            size, context_size, config.hidden, config.layers, config.octaves, between=between, latents=config.latents
+        )
+        self.proposal = Proposal(size, context_size, config.proposal, between, num_centres)
+        for name, count in (("", size), ("context_", context_size)):
+            self.register_buffer(f"{name}low", -torch.ones(count))
+            self.register_buffer(f"{name}high", torch.ones(count))
+
+    def each(self, candidates: Tensor, context: Tensor) -> Tensor:
+        """(B, N, D), (B, C) -> (B, K, N) in visited ranges: E(x, c, z) for every z."""
+        return self.network.each(candidates, context) + self.base(candidates, context)[:, None]
+
+    def energy(self, candidates: Tensor, context: Tensor) -> Tensor:
+        """(B, N, D), (B, C) -> (B, N) in visited ranges: the least over z."""
+        return self.each(candidates, context).amin(dim=1)
+
+    def base(self, candidates: Tensor, context: Tensor) -> Tensor:
+        """(B, N, D), (B, C) -> (B, N): what the network's energies are relative to."""
+        learned = self.proposal.learned
+        if learned is None:
+            return candidates.new_zeros(candidates.shape[:2])
+        log_density = learned.log_density(candidates, context)
+        return -torch.logaddexp(log_density, torch.full_like(log_density, _LEAST_LOG_DENSITY))
 
     @torch.no_grad()
-    def energies(self, points: Array, start: Array, goal: Array, fractions: Array) -> Array:
-        """(N, G) points, (G,), (G,), (U,) fractions in [0, 1] -> (U, N) energies [nats]."""
-        candidates, start_t, goal_t, fractions_t = self._batch(points, start, goal, fractions)
-        return self.network(candidates, start_t, goal_t, fractions_t).numpy()
+    def energies(self, points: Array, contexts: Array) -> Array:
+        """(N, D) or (B, N, D), (B, C) -> (B, N) energies [nats]; of the likeliest latent."""
+        context = self.normalise_context(contexts)
+        candidates = self.normalise(points).expand(len(context), -1, -1)
+        return self.energy(candidates, context).numpy()
 
     @torch.no_grad()
-    def sample(self, start: Array, goal: Array, num_samples: int, config: SamplingConfig, rng: np.random.Generator) -> Array:
-        """(G,), (G,) -> (num_samples, G) from the fractions' strata, in equal numbers (to rounding), in random order."""
-        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-        strata = min(config.strata, num_samples)
-        fractions = (torch.arange(strata) + torch.rand(strata, generator=generator)) / strata
-        first, last = self.normalise(start)[None], self.normalise(goal)[None]
-        pool = self.proposal.sample(first, last, config.proposals, generator)  # (1, P, G), shared by the strata
-        start_t, goal_t = first.expand(strata, -1), last.expand(strata, -1)
-        per_stratum = -(-num_samples // strata)
-        if config.method == "sir":
-            energies = self.network(pool.expand(strata, -1, -1), start_t, goal_t, fractions)
-            log_density = self.proposal.log_density(pool, first, last).expand(strata, -1)
-            indices, effective = resample(energies, log_density, config.temperature, per_stratum, generator)
-            self._warn_if_starved(effective * config.proposals)
-            drawn = pool[0][indices]
-        else:
-            seeds = pool[0, torch.randint(config.proposals, (strata, per_stratum), generator=generator)]
-            with torch.enable_grad():
-                drawn = descend(
-                    lambda points: self.network(points, start_t, goal_t, fractions),
-                    seeds,
-                    config.descent_steps,
-                    config.descent_rate,
-                )
-        kept = torch.randperm(strata * per_stratum, generator=generator)[:num_samples]
-        return self.denormalise(drawn.reshape(-1, drawn.shape[-1])[kept])
+    def log_partition(self, contexts: Array, rng: np.random.Generator, num_candidates: int = 4_096) -> Array:
+        """(B, C) -> (B,) log of the integral of exp(-E) over visited ranges, from proposals weighed by their density.
 
-    def normalise(self, goals: Array) -> Tensor:
-        """Env units -> visited ranges, [-1, 1]."""
-        return torch.as_tensor((2 * (goals - self.low) / (self.high - self.low) - 1).astype(np.float32))
+        E + log Z is -log p, with p a density per visited half-range: comparable between contexts.
+        """
+        context = self.normalise_context(contexts)
+        pool = self.proposal.sample(context, num_candidates, generator_from(rng))
+        log_weights = -self.energy(pool, context) - self.proposal.log_density(pool, context)
+        return (torch.logsumexp(log_weights, dim=1) - np.log(num_candidates)).numpy()
 
-    def denormalise(self, goals: Tensor) -> Array:
-        return (self.low + (goals.numpy() + 1) / 2 * (self.high - self.low)).astype(np.float32)
+    def sample(self, contexts: Array, num_samples: int, config: SamplingConfig, rng: np.random.Generator) -> Array:
+        """(B, C) -> (B, num_samples, D)"""
+        drawn = self.draw(self.energy, self.normalise_context(contexts), num_samples, config, generator_from(rng))
+        return self.denormalise(drawn.points)
 
-    def tensors(self) -> dict[str, Tensor]:
-        """All that must be saved beside `config`, by name."""
-        own = {"low": torch.as_tensor(self.low), "high": torch.as_tensor(self.high), "visited": self.proposal.visited}
-        return own | {f"network.{name}": values for name, values in self.network.state_dict().items()}
+    def draw(
+        self, energy: Energy, context: Tensor, num_samples: int, config: SamplingConfig, generator: torch.Generator
+    ) -> Sample:
+        """Visited ranges inside and out; warns when importance weights rest on few of the candidates."""
+        drawn = make_sampling(config)(energy, self.proposal, context, num_samples, generator)
+        if drawn.effective is not None and (share := float(drawn.effective.median())) < _LEAST_EFFECTIVE:
+            warnings.warn(
+                f"the draw rests on {share:.1%} of its candidates (effective share); "
+                f"raise `proposals` or the temperature, or train the proposal longer",
+                stacklevel=3,
+            )
+        return drawn
 
-    @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], config: dict[str, Any]) -> EnergyModel:
-        """The inverse of `tensors`, with `config` as `asdict` gave it. KeyError or RuntimeError where they do not fit."""
-        settings = EnergyConfig(**config)
-        low, high, visited = (tensors[name] for name in ("low", "high", "visited"))
-        network = BetweenEnergy(len(low), settings.hidden, settings.layers)
-        prefix = "network."
-        network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-        return cls(network.eval().requires_grad_(False), Proposal(visited), low.numpy(), high.numpy(), settings)
+    def normalise(self, points: Array) -> Tensor:
+        """Env units -> visited ranges, [-1, 1]. ValueError, naming the sizes, for points of another dimension."""
+        if points.shape[-1] != len(self.low):
+            raise ValueError(f"points have {points.shape[-1]} entries, but the model was fitted to {len(self.low)}")
+        return 2 * (torch.as_tensor(np.asarray(points, np.float32)) - self.low) / (self.high - self.low) - 1
+
+    def normalise_context(self, contexts: Array) -> Tensor:
+        if contexts.ndim != 2 or contexts.shape[1] != len(self.context_low):
+            raise ValueError(f"contexts must be (B, {len(self.context_low)}), got {contexts.shape}")
+        low, high = self.context_low, self.context_high
+        return 2 * (torch.as_tensor(np.asarray(contexts, np.float32)) - low) / (high - low) - 1
+
+    def denormalise(self, points: Tensor) -> Array:
+        return (self.low + (points + 1) / 2 * (self.high - self.low)).numpy()
+
+    def set_units(self, points: Array, contexts: Array) -> None:
+        """Visited ranges from points (N, D) and contexts (N, C); an entry that never varies keeps a range of 1."""
+        for name, values in (("", points), ("context_", contexts)):
+            low, high = values.min(axis=0), values.max(axis=0)
+            getattr(self, f"{name}low").copy_(torch.as_tensor(low))
+            getattr(self, f"{name}high").copy_(torch.as_tensor(np.where(high > low, high, low + 1.0)))
 
     def settings(self) -> dict[str, Any]:
         return asdict(self.config)
 
-    def _batch(self, points: Array, start: Array, goal: Array, fractions: Array) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        count = len(fractions)
-        start_t, goal_t = (self.normalise(end)[None].expand(count, -1) for end in (start, goal))
-        candidates = self.normalise(points)[None].expand(count, -1, -1)
-        return candidates, start_t, goal_t, torch.as_tensor(np.asarray(fractions, dtype=np.float32))
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> EnergyModel:
+        """From `state_dict()` and `settings()`. KeyError, TypeError or RuntimeError where they do not fit."""
+        config = EnergyConfig.from_settings(settings)
+        size, context_size = len(tensors["low"]), len(tensors["context_low"])
+        between = tensors["network.layers.0.weight"].shape[1] > context_size + size * (1 + 2 * config.octaves)
+        centres = len(tensors["proposal.parts.kernels.centres"]) if config.proposal.kernels else 0
+        model = cls(size, context_size, config, between, centres)
+        model.load_state_dict(dict(tensors))
+        return model.eval().requires_grad_(False)
 
-    @staticmethod
-    def _warn_if_starved(effective: Tensor) -> None:
-        least = float(effective.median())
-        if least < _LEAST_EFFECTIVE:
-            warnings.warn(
-                f"only {least:.1f} effective importance samples per stratum; raise `proposals` or the temperature",
-                stacklevel=3,
-            )
+
+def generator_from(rng: np.random.Generator) -> torch.Generator:
+    return torch.Generator().manual_seed(int(rng.integers(2**63)))

@@ -1,4 +1,4 @@
-"""The energy network."""
+"""The energy network: unconditional, conditional and with a latent variable."""
 
 from __future__ import annotations
 
@@ -7,28 +7,62 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+_FINE = 4.0  # scale at which the offset from the straight line is seen: near the ends the way is narrow, and close to it
 
-class BetweenEnergy(nn.Module):
-    """E(x | s, g, u): how unlikely x is at the fraction u of the way from s to g. All goals in visited ranges, [-1, 1].
 
-    The inputs are s, g and u with the candidate's own place (also as sines and cosines, for walls are sharp) and its
-    offsets from both ends.
+class EnergyNetwork(nn.Module):
+    """E(x, c, z): how unlikely x is in the context c, for each of K values of the latent z. Nothing in c: E(x). K = 1: E(x | c).
+
+    Points and contexts come in visited ranges, [-1, 1]. The network sees x, its sines and cosines (walls are sharp) and c. With
+    `between`, c is (start, goal, u), the places in x's own space and u in [-1, 1], and x's offsets from both ends and from the
+    point of the straight line at u are seen, too.
     """
 
-    frequencies: Tensor
+    frequencies: Tensor  # (octaves,)
 
-    def __init__(self, goal_size: int, hidden: int, layers: int, frequencies: tuple[float, ...] = (1.0, 2.0)) -> None:
+    def __init__(
+        self, size: int, context_size: int, hidden: int, layers: int, octaves: int = 2, between: bool = False, latents: int = 1
+    ) -> None:
         super().__init__()
-        self.register_buffer("frequencies", torch.tensor(frequencies) * torch.pi, persistent=False)
-        inputs = goal_size * (5 + 2 * len(frequencies)) + 1
-        sizes = [inputs, *[hidden] * layers]
-        blocks = [part for pair in itertools.pairwise(sizes) for part in (nn.Linear(*pair), nn.SiLU())]
-        self.layers = nn.Sequential(*blocks, nn.Linear(hidden, 1))
+        self.size, self.context_size, self.between, self.latents = size, context_size, between, latents
+        self.register_buffer("frequencies", torch.pi * 2.0 ** torch.arange(octaves), persistent=False)
+        self.layers = mlp(size * (1 + 2 * octaves + 3 * between) + context_size, hidden, layers, latents)
+        self.shared = context_size - between  # entries of the context that all points of one way have in common
+        self.weigh = mlp(self.shared, hidden, 1, latents) if latents > 1 else None
 
-    def forward(self, candidates: Tensor, start: Tensor, goal: Tensor, fraction: Tensor) -> Tensor:
-        """(B, N, G), (B, G), (B, G), (B,) -> (B, N) energies."""
-        start, goal = start[:, None].expand_as(candidates), goal[:, None].expand_as(candidates)
-        fraction = (2 * fraction - 1)[:, None, None].expand(*candidates.shape[:2], 1)
+    def each(self, candidates: Tensor, context: Tensor) -> Tensor:
+        """(B, N, D), (B, C) -> (B, K, N): E(x, c, z) for every z."""
+        if candidates.shape[-1] != self.size or context.shape[-1] != self.context_size or len(candidates) != len(context):
+            raise ValueError(
+                f"candidates must be (B, N, {self.size}) and context (B, {self.context_size}) with one B, "
+                f"got {tuple(candidates.shape)} and {tuple(context.shape)}"
+            )
         phases = (candidates[..., None] * self.frequencies).flatten(-2)
-        inputs = [candidates, phases.sin(), phases.cos(), start, goal, candidates - start, goal - candidates, fraction]
-        return self.layers(torch.cat(inputs, dim=-1)).squeeze(-1)
+        common = context[:, None].expand(-1, candidates.shape[1], -1)
+        seen = [candidates, phases.sin(), phases.cos(), common]
+        if self.between:
+            start, goal, fraction = split_between(context[:, None])
+            seen += [candidates - start, goal - candidates, _FINE * (candidates - torch.lerp(start, goal, fraction))]
+        return self.layers(torch.cat(seen, dim=-1)).movedim(-1, 1)
+
+    def forward(self, candidates: Tensor, context: Tensor) -> Tensor:
+        """(B, N, D), (B, C) -> (B, N): the least energy over z."""
+        return self.each(candidates, context).amin(dim=1)
+
+    def log_prior(self, context: Tensor) -> Tensor:
+        """(B, C) -> (B, K) log-probabilities of z, from what all points of one way have in common."""
+        if self.weigh is None:
+            return context.new_zeros(len(context), 1)
+        return self.weigh(context[:, : self.shared]).log_softmax(dim=1)
+
+
+def split_between(context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(..., 2 D + 1) -> start (..., D), goal (..., D), fraction of the way (..., 1) in [0, 1]."""
+    size = context.shape[-1] // 2
+    return context[..., :size], context[..., size : 2 * size], (context[..., 2 * size :] + 1) / 2
+
+
+def mlp(inputs: int, hidden: int, layers: int, outputs: int) -> nn.Sequential:
+    sizes = [inputs, *[hidden] * layers]
+    blocks = [part for pair in itertools.pairwise(sizes) for part in (nn.Linear(*pair), nn.SiLU())]
+    return nn.Sequential(*blocks, nn.Linear(sizes[-1], outputs))

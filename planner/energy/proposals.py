@@ -3,46 +3,172 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-BOX_SHARE, TUBE_SHARE, VISITED_SHARE = 0.2, 0.2, 0.6
-_BOX = 1.1  # half side of the box; visited goals lie in [-1, 1]
-_TUBE_WIDTH = 0.15  # standard deviation around the straight line
-_KERNEL_WIDTH = 0.1  # standard deviation around a visited goal
+from .config import ProposalConfig
+from .networks import mlp, split_between
+
+_BOX = 1.1  # half side of the box; visited points lie in [-1, 1]
+_LEARNED_HIDDEN, _LEARNED_LAYERS = 128, 3
+_NARROWEST, _WIDEST = math.log(0.003), math.log(1.0)  # of a learned normal [visited ranges, -1 to 1]
 
 
-@dataclass(frozen=True, eq=False)
-class Proposal:
-    """A mixture over goals in visited ranges: uniform box, tube round the straight line, and where the agent has been.
+class Density(Protocol):
+    """What a part of the proposal offers."""
 
-    The box keeps the support whole, the tube finds the straight way, and the visited places find the way round a wall.
+    def sample(self, context: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
+        """(B, C) -> (B, num_samples, D)"""
+        ...
+
+    def log_density(self, candidates: Tensor, context: Tensor) -> Tensor:
+        """(B, N, D), (B, C) -> (B, N), exact."""
+        ...
+
+
+class Box(nn.Module):
+    """Uniform over visited ranges and a little more."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def sample(self, context: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
+        return (torch.rand(len(context), num_samples, self.size, generator=generator) * 2 - 1) * _BOX
+
+    def log_density(self, candidates: Tensor, context: Tensor) -> Tensor:
+        inside = (candidates.abs() <= _BOX).all(dim=-1)
+        return torch.where(inside, -self.size * math.log(2 * _BOX), -torch.inf)
+
+
+class Kernels(nn.Module):
+    """A normal round each of M visited points, whatever the context."""
+
+    centres: Tensor  # (M, D)
+
+    def __init__(self, num_centres: int, size: int, width: float) -> None:
+        super().__init__()
+        self.register_buffer("centres", torch.zeros(num_centres, size))
+        self.width = width
+
+    def sample(self, context: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
+        shape = (len(context), num_samples)
+        centres = self.centres[torch.randint(len(self.centres), shape, generator=generator)]
+        return centres + self.width * torch.randn(centres.shape, generator=generator)
+
+    def log_density(self, candidates: Tensor, context: Tensor) -> Tensor:
+        return kernel_log_density(candidates, self.centres, self.width)
+
+
+class Tube(nn.Module):
+    """Round the straight line between start and goal, all along it; the context is (start, goal, fraction)."""
+
+    def __init__(self, width: float) -> None:
+        super().__init__()
+        self.width = width
+
+    def sample(self, context: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
+        start, goal, _ = split_between(context[:, None])
+        along = torch.rand(len(context), num_samples, 1, generator=generator)
+        noise = torch.randn(len(context), num_samples, start.shape[-1], generator=generator)
+        return torch.lerp(start, goal, along) + self.width * noise
+
+    def log_density(self, candidates: Tensor, context: Tensor) -> Tensor:
+        start, goal, _ = split_between(context[:, None])
+        return tube_log_density(candidates, start, goal, self.width)
+
+
+class NormalMixture(nn.Module):
+    """A mixture of axis-aligned normals that a network gives for each context (mixture density network, Bishop 1994).
+
+    Learnt by maximum likelihood beside the energy, whose negatives it then makes hard ones (arXiv:2110.11948). With
+    `between`, means are given as deviations from the straight line that vanish at its ends, as every way does: in a corridor
+    of 16 dimensions k-NN coverage went from 0.18 to 0.51 by that alone.
     """
 
-    visited: Tensor  # (M, G) goals that the agent has achieved, spread evenly, in visited ranges
+    def __init__(self, size: int, context_size: int, components: int, between: bool) -> None:
+        super().__init__()
+        self.size, self.components, self.between = size, components, between
+        self.network = mlp(context_size, _LEARNED_HIDDEN, _LEARNED_LAYERS, components * (1 + 2 * size))
 
-    def sample(self, start: Tensor, goal: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
-        """(B, G), (B, G) -> (B, num_samples, G)."""
-        size, shape = start.shape[-1], (len(start), num_samples)
-        box = (torch.rand(*shape, size, generator=generator) * 2 - 1) * _BOX
-        along = torch.rand(*shape, 1, generator=generator)
-        noise = torch.randn(*shape, size, generator=generator)
-        tube = start[:, None] + along * (goal - start)[:, None] + _TUBE_WIDTH * noise
-        places = self.visited[torch.randint(len(self.visited), shape, generator=generator)] + _KERNEL_WIDTH * noise
-        part = torch.rand(*shape, 1, generator=generator)
-        return torch.where(part < BOX_SHARE, box, torch.where(part < BOX_SHARE + TUBE_SHARE, tube, places))
+    def parts(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, C) -> log-shares (B, J), means and log-standard-deviations (B, J, D)."""
+        shares, means, widths = self.network(context).split([self.components, *[self.components * self.size] * 2], dim=1)
+        means, widths = means.unflatten(1, (-1, self.size)), widths.unflatten(1, (-1, self.size))
+        if self.between:
+            start, goal, fraction = split_between(context[:, None])
+            means = torch.lerp(start, goal, fraction) + 4 * fraction * (1 - fraction) * means
+        return shares.log_softmax(dim=1), means, _NARROWEST + (_WIDEST - _NARROWEST) * torch.sigmoid(widths)
 
-    def log_density(self, candidates: Tensor, start: Tensor, goal: Tensor) -> Tensor:
-        """(B, N, G), (B, G), (B, G) -> (B, N), exact."""
-        size = candidates.shape[-1]
-        box = torch.where((candidates.abs() <= _BOX).all(dim=-1), -size * math.log(2 * _BOX), -torch.inf)
-        parts = [
-            math.log(BOX_SHARE) + box,
-            math.log(TUBE_SHARE) + tube_log_density(candidates, start[:, None], goal[:, None], _TUBE_WIDTH),
-            math.log(VISITED_SHARE) + kernel_log_density(candidates, self.visited, _KERNEL_WIDTH),
-        ]
+    def sample(self, context: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
+        shares, means, widths = self.parts(context)
+        if not shares.isfinite().all():
+            raise FloatingPointError("the learned proposal has parameters that are not finite")
+        part = torch.multinomial(shares.exp(), num_samples, replacement=True, generator=generator)[..., None]
+        part = part.expand(-1, -1, self.size)
+        noise = torch.randn(part.shape, generator=generator)
+        return means.gather(1, part) + widths.gather(1, part).exp() * noise
+
+    def log_density(self, candidates: Tensor, context: Tensor) -> Tensor:
+        shares, means, widths = (part[:, None] for part in self.parts(context))  # (B, 1, J, ...)
+        squares = ((candidates[:, :, None] - means) * (-widths).exp()).square().sum(dim=-1)
+        constant = widths.sum(dim=-1) + 0.5 * self.size * math.log(2 * math.pi)
+        return torch.logsumexp(shares - 0.5 * squares - constant, dim=-1)
+
+
+class Proposal(nn.Module):
+    """A mixture of known densities; those with share 0 are left out.
+
+    The box keeps the support whole, the tube finds the straight way, visited points find the way round a wall, and what is
+    learned finds what the context asks for.
+    """
+
+    def __init__(self, size: int, context_size: int, config: ProposalConfig, between: bool, num_centres: int) -> None:
+        super().__init__()
+        if config.tube and not between:
+            raise ValueError("the tube runs from a start to a goal; without these in the context set proposal.tube to 0")
+        if config.learned and not context_size:
+            raise ValueError("a learned proposal needs a context; without one set proposal.learned to 0")
+        shares = {"box": config.box, "tube": config.tube, "kernels": config.kernels, "learned": config.learned}
+        self.shares = {name: share for name, share in shares.items() if share > 0}
+        makers: dict[str, Callable[[], nn.Module]] = {
+            "box": lambda: Box(size),
+            "tube": lambda: Tube(config.tube_width),
+            "kernels": lambda: Kernels(num_centres, size, config.kernel_width),
+            "learned": lambda: NormalMixture(size, context_size, config.components, between),
+        }
+        self.parts = nn.ModuleDict({name: makers[name]() for name in self.shares})
+
+    @property
+    def learned(self) -> NormalMixture | None:
+        return cast(NormalMixture, self.parts["learned"]) if "learned" in self.shares else None
+
+    @property
+    def kernels(self) -> Kernels | None:
+        return cast(Kernels, self.parts["kernels"]) if "kernels" in self.shares else None
+
+    def _densities(self) -> list[Density]:
+        return [cast(Density, part) for part in self.parts.values()]
+
+    @torch.no_grad()
+    def sample(self, context: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
+        """(B, C) -> (B, num_samples, D), in no particular order.
+
+        How many come from each part is drawn systematically, so on average it is exactly its share, and never far from it.
+        """
+        ends = torch.tensor([0.0, *self.shares.values()]).cumsum(0) * num_samples + torch.rand(1, generator=generator)
+        ends[-1] = num_samples + ends[0]  # whatever the rounding
+        counts = ends.floor().diff().long().tolist()
+        drawn = [part.sample(context, n, generator) for part, n in zip(self._densities(), counts, strict=True) if n]
+        return torch.cat(drawn, dim=1)
+
+    def log_density(self, candidates: Tensor, context: Tensor) -> Tensor:
+        """(B, N, D), (B, C) -> (B, N), exact."""
+        weighed = zip(self.shares.values(), self._densities(), strict=True)
+        parts = [math.log(share) + part.log_density(candidates, context) for share, part in weighed]
         return torch.logsumexp(torch.stack(parts), dim=0)
 
 

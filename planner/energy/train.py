@@ -1,9 +1,10 @@
-"""Fitting the energy model to paths."""
+"""Fitting an energy, and its proposal beside it."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,105 +13,186 @@ from torch import Tensor
 
 from ..data import farthest_points
 from .config import EnergyConfig
-from .losses import hinge_loss, ranking_nce_loss
+from .losses import (
+    contrastive_divergence_loss,
+    energy_discrepancy_loss,
+    hinge_loss,
+    info_nce_loss,
+    mixture_loss,
+    ranking_nce_loss,
+)
 from .model import EnergyModel
-from .networks import BetweenEnergy
-from .proposals import Proposal
+from .negatives import Drawn, make_negatives
 
 Array = NDArray[np.floating]
 
-_CENTRES = 128  # visited goals kept for the proposal, spread evenly; its density costs as much per candidate
+_CENTRES = 128  # visited points kept for the proposal, spread evenly; its density costs as much per candidate
 
 
-def fit_energy(
-    paths: Array,
-    weights: Array,
-    visited: Array,
+class DivergedError(FloatingPointError):
+    """A loss that is no number; `model` holds the last finite parameters."""
+
+    def __init__(self, step: int, loss: float, model: EnergyModel) -> None:
+        super().__init__(f"the energy loss is {loss} at step {step}; lower learning_rate")
+        self.model = model
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Positives by context, in visited ranges. The rows of one way, `points_per_way` of them, follow each other."""
+
+    positive: Tensor  # (B, P, D)
+    context: Tensor  # (B, C)
+
+
+def fit_points(
+    points: Array,
+    contexts: Array | None,
+    weights: Array | None,
     config: EnergyConfig,
     seed: int,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> EnergyModel:
-    """Learn what lies between the two ends of a path.
+    """Learn E(x) from points (N, D), or E(x | c) with contexts (N, C); weights (N,) >= 0 say how often each is drawn.
 
-    paths (N, L, G) at equal arc lengths, env units; weights (N,) >= 0, how much each counts; visited (M, G) goals that
-    the agent has been at. `on_step(step, loss)` is called after each update. Positives are a path's point at a uniform
-    fraction of its length, so that no part of the way is favoured; negatives come from the proposal, whose density
-    corrects the loss. ValueError for empty or non-finite data; FloatingPointError, naming the step, if the loss
-    diverges.
+    ValueError for empty, non-finite or mismatched data; DivergedError if the loss diverges.
     """
-    _check_data(paths, weights, visited)
+    given = contexts if contexts is not None else np.zeros((len(points), 0), np.float32)
+    weights = weights if weights is not None else np.ones(len(points), np.float32)
+    check_finite(points=points, contexts=given, weights=weights)
+    if points.ndim != 2 or given.ndim != 2 or len(given) != len(points):
+        raise ValueError(f"points must be (N, D) and contexts (N, C) with one N, got {points.shape} and {given.shape}")
+    check_weights(weights, len(points))
+    model = make_model(points.shape[1], given.shape[1], points, given, config, between=False, seed=seed)
+    at, context, chances = model.normalise(points), model.normalise_context(given), torch.as_tensor(weights)
+
+    def draw(count: int, generator: torch.Generator) -> Batch:
+        row = torch.multinomial(chances, count, replacement=True, generator=generator)
+        if contexts is None:  # one context, whose negatives serve all positives
+            return Batch(at[row][None], context[:1])
+        return Batch(at[row][:, None], context[row])
+
+    train(model, draw, seed, on_step)
+    return model
+
+
+def make_model(
+    size: int, context_size: int, visited: Array, contexts: Array, config: EnergyConfig, between: bool, seed: int
+) -> EnergyModel:
+    """Untrained, with the units of what was visited and the proposal's kernels spread over it.
+
+    ValueError for a flatness term with a context: then positives of one batch have offsets of their own.
+    """
+    if context_size and config.flatness:
+        raise ValueError(f"flatness compares energies of one context, and here are many; set it to 0, got {config.flatness}")
     rng = np.random.default_rng(seed)
-    generator = torch.Generator().manual_seed(seed)
-    low, high = visited.min(axis=0), visited.max(axis=0)
-    high = np.where(high > low, high, low + 1.0)  # an entry that never varies
+    some = visited[rng.permutation(len(visited))[: 50 * _CENTRES]]
+    num_centres = min(_CENTRES, len(some)) if config.proposal.kernels else 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = BetweenEnergy(paths.shape[-1], config.hidden, config.layers)
-    average = copy.deepcopy(network).eval().requires_grad_(False)
-    model = EnergyModel(average, Proposal(torch.empty(0)), low, high, config)  # for its units
-    some = model.normalise(visited[rng.permutation(len(visited))[: 50 * _CENTRES]])
-    proposal = Proposal(some[farthest_points(some.numpy(), min(_CENTRES, len(some)), rng)])
-    points, weight = model.normalise(paths), torch.as_tensor(weights, dtype=torch.float32)
+        model = EnergyModel(size, context_size, config, between, num_centres)
+    model.set_units(visited, contexts)
+    if model.proposal.kernels is not None:
+        places = model.normalise(some)
+        model.proposal.kernels.centres.copy_(places[farthest_points(places.numpy(), num_centres, rng)])
+    return model.eval().requires_grad_(False)
 
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
+
+def train(
+    model: EnergyModel, draw: Callable[[int, torch.Generator], Batch], seed: int, on_step: Callable[[int, float], None]
+) -> None:
+    """Train a copy; `model` becomes its moving average. `draw(count, generator)` gives so many positives.
+
+    A learned proposal is fitted to the positives as they come; negatives are drawn from it as it is, at its exact density.
+    """
+    config = model.config
+    generator = torch.Generator().manual_seed(seed)
+    learner = copy.deepcopy(model).requires_grad_(True)
+    negatives = make_negatives(config, learner.proposal)
+    parameters: list[Tensor] = list(learner.parameters())
+    optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.train_steps)
     for step in range(config.train_steps):
-        row = torch.randint(len(points), (config.batch_size,), generator=generator)
-        fraction = torch.rand(config.batch_size, generator=generator)
-        start, goal = points[row, 0], points[row, -1]
-        positive = point_at(points[row], fraction)
-        positive = positive + 2 * config.noise * torch.randn(positive.shape, generator=generator)
-        loss = _loss(network, proposal, positive, start, goal, fraction, weight[row], config, generator)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the energy loss is {loss.item()} at step {step}; lower learning_rate")
-        optimizer.zero_grad()
-        loss.backward()
+        batch = draw(config.batch_size, generator)
+        noisy = _smeared(batch, config.noise, generator)
+        try:
+            drawn = negatives.draw(noisy.positive, batch.context, config.num_negatives, learner.energy, generator)
+        except FloatingPointError:  # the last step was finite, and too long
+            raise DivergedError(step, float("nan"), model) from None
+        loss = energy_loss(learner, noisy, drawn, batch.positive if config.flatness else None)
+        total = loss
+        if learner.proposal.learned is not None:  # a small network of few rows: it can afford a larger batch
+            total = loss + proposal_loss(learner, _smeared(draw(config.proposal_batch, generator), config.noise, generator))
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        slope = torch.nn.utils.get_total_norm([own.grad for own in parameters if own.grad is not None])
+        if not (torch.isfinite(total) and torch.isfinite(slope)):
+            raise DivergedError(step, loss.item(), model)
         optimizer.step()
+        if not torch.isfinite(torch.nn.utils.get_total_norm(parameters)):
+            raise DivergedError(step, loss.item(), model)
         schedule.step()
         decay = min(config.ema, (1 + step) / (10 + step))  # follow closely at first, average later
         with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+            torch._foreach_lerp_(list(model.parameters()), parameters, 1 - decay)
         on_step(step + 1, loss.item())
-    return EnergyModel(average, proposal, low, high, config)
 
 
-def point_at(paths: Tensor, fraction: Tensor) -> Tensor:
-    """(B, L, G) paths at equal arc lengths, (B,) fractions in [0, 1] -> (B, G), linear between the points."""
-    place = fraction * (paths.shape[1] - 1)
-    before = place.long().clamp_max(paths.shape[1] - 2)
-    row = torch.arange(len(paths))
-    return torch.lerp(paths[row, before], paths[row, before + 1], (place - before)[:, None])
+def energy_loss(model: EnergyModel, batch: Batch, negatives: Drawn, clean: Tensor | None) -> Tensor:
+    """Scalar. `clean` (1, P, D), if given, are the positives whose energies are to be equal."""
+    config, network = model.config, model.network
+    count = batch.positive.shape[1]
+    points = torch.cat([batch.positive, negatives.points, *([clean] if clean is not None else [])], dim=1)
+    with torch.no_grad():  # the proposal learns from positives alone
+        base = model.base(points, batch.context)
+    energies = network.each(points, batch.context) + base[:, None]  # (B, K, P + N)
+    positive, negative = energies[..., :count], energies[..., count : count + negatives.points.shape[1]]
+    losses = _contrast(config, positive, negative, negatives)  # (B, K, P)
+    ways = losses.movedim(1, 2).reshape(-1, config.points_per_way, config.latents)
+    log_prior = network.log_prior(batch.context).repeat_interleave(count, dim=0)[:: config.points_per_way]
+    loss = mixture_loss(ways, log_prior).mean()
+    if clean is not None:
+        loss = loss + config.flatness * energies[..., -clean.shape[1] :].var(dim=-1).mean()
+    return loss
 
 
-def _loss(
-    network: BetweenEnergy,
-    proposal: Proposal,
-    positive: Tensor,
-    start: Tensor,
-    goal: Tensor,
-    fraction: Tensor,
-    weight: Tensor,
-    config: EnergyConfig,
-    generator: torch.Generator,
-) -> Tensor:
-    candidates = proposal.sample(start, goal, config.num_negatives, generator)
-    candidates = torch.cat([positive[:, None], candidates], dim=1)  # (B, 1 + N, G), the positive first
-    energy = network(candidates, start, goal, fraction)
+def proposal_loss(model: EnergyModel, batch: Batch) -> Tensor:
+    """Scalar: -log-likelihood of the positives under the learned part of the proposal."""
+    assert model.proposal.learned is not None
+    return -model.proposal.learned.log_density(batch.positive, batch.context).mean()
+
+
+def _smeared(batch: Batch, noise: float, generator: torch.Generator) -> Batch:
+    return Batch(batch.positive + 2 * noise * torch.randn(batch.positive.shape, generator=generator), batch.context)
+
+
+def _contrast(config: EnergyConfig, positive: Tensor, negative: Tensor, drawn: Drawn) -> Tensor:
+    """(B, K, P), (B, K, N) energies -> (B, K, P)"""
+    if config.loss == "rnce":
+        assert drawn.log_density is not None and drawn.positive_log_density is not None  # EnergyConfig admits no others
+        if torch.isneginf(drawn.positive_log_density).any():
+            raise ValueError("the proposal's density is zero where a positive lies; give the box or the kernels a larger share")
+        return ranking_nce_loss(positive, negative, drawn.positive_log_density[:, None], drawn.log_density[:, None])
+    if config.loss == "infonce":
+        return info_nce_loss(positive, negative)
     if config.loss == "hinge":
-        return hinge_loss(energy[:, 0], energy[:, 1:], weight, config.margin)
-    log_q = proposal.log_density(candidates, start, goal)
-    return ranking_nce_loss(energy[:, 0], energy[:, 1:], log_q[:, 0], log_q[:, 1:], weight)
+        return hinge_loss(positive, negative, config.margin)
+    if config.loss == "cd":
+        return contrastive_divergence_loss(positive, negative, config.l2)
+    return energy_discrepancy_loss(positive, negative.unflatten(-1, (positive.shape[-1], -1)), config.stabiliser)
 
 
-def _check_data(paths: Array, weights: Array, visited: Array) -> None:
-    if paths.ndim != 3 or paths.shape[0] < 1 or paths.shape[1] < 2:
-        raise ValueError(f"paths must be (N, L, G) with N >= 1 and L >= 2, got {paths.shape}")
-    if weights.shape != paths.shape[:1]:
-        raise ValueError(f"weights must be ({len(paths)},), one per path, got {weights.shape}")
-    if visited.ndim != 2 or len(visited) < 1 or visited.shape[1] != paths.shape[2]:
-        raise ValueError(f"visited must be (M, {paths.shape[2]}) with M >= 1, got {visited.shape}")
-    for name, values in (("paths", paths), ("weights", weights), ("visited", visited)):
+def check_finite(**arrays: Array) -> None:
+    """ValueError, by name, for an array that is empty or holds NaN or inf."""
+    for name, values in arrays.items():
+        if len(values) < 1:
+            raise ValueError(f"{name} is empty; there is nothing to learn from")
         if not np.isfinite(values).all():
             raise ValueError(f"{name} must be finite; drop the rows that hold NaN or inf")
+
+
+def check_weights(weights: Array, count: int) -> None:
+    if weights.shape != (count,):
+        raise ValueError(f"weights must be ({count},), one per row, got {weights.shape}")
     if (weights < 0).any() or weights.sum() == 0:
         raise ValueError("weights must not be negative and not all zero")

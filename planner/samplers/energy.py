@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from ..data import GoalEntries, Trajectory
+from ..data import GoalEntries, Trajectory, VisitedPlaces
+from ..energy.between import BetweenModel
 from ..energy.config import SamplingConfig
-from ..energy.model import EnergyModel
 
 Array = NDArray[np.floating]
-
-_NEIGHBOURS = 8  # visited states that lie, in the median, within the distance at which a place counts as visited
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,28 +22,24 @@ class EnergySampler:
     The model generates goals; each becomes a full state by the remaining entries of the nearest visited state.
     """
 
-    model: EnergyModel
+    model: BetweenModel
     states: Array  # (M, S) visited
     goal_of: GoalEntries
     config: SamplingConfig = field(default_factory=SamplingConfig)
 
     def __post_init__(self) -> None:
-        tree = cKDTree(self.goal_of(self.states))
-        some = tree.data[:: max(1, len(self.states) // 2_000)]
-        gaps = tree.query(some, k=_NEIGHBOURS)[0][:, -1]  # inf where there are fewer states
-        object.__setattr__(self, "_tree", tree)
-        object.__setattr__(self, "_gate", float(np.median(gaps[np.isfinite(gaps)])) if np.isfinite(gaps).any() else 0.0)
+        object.__setattr__(self, "_visited", VisitedPlaces(self.goal_of(self.states)))
 
     @classmethod
-    def fit(cls, data: Sequence[Trajectory], model: EnergyModel, config: SamplingConfig | None = None) -> EnergySampler:
+    def fit(cls, data: Sequence[Trajectory], model: BetweenModel, config: SamplingConfig | None = None) -> EnergySampler:
         states = np.concatenate([trajectory.states for trajectory in data])
         return cls(model, states, GoalEntries.infer(data), config if config is not None else SamplingConfig())
 
     def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:
         goals = self.model.sample(self.goal_of(state), goal, num_samples, self.config, rng)
-        gaps, nearest = self._tree.query(goals)  # type: ignore[attr-defined]
-        states = self.states[nearest]
+        visited: VisitedPlaces = self._visited  # type: ignore[attr-defined]
+        states = self.states[visited.nearest(goals)]
         # A place where nobody has been may be inside a wall: there the nearest visited state stands in as it is.
-        been = gaps <= self._gate  # type: ignore[attr-defined]
+        been = visited.hold(goals)
         states[been] = self.goal_of.lift(goals[been], states[been])
         return states

@@ -1,0 +1,124 @@
+"""What lies between a start and a goal: the energy model of the main job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .config import EnergyConfig, SamplingConfig
+from .model import EnergyModel, generator_from
+from .train import Batch, check_finite, check_weights, make_model, train
+
+Array = NDArray[np.floating]
+
+STRATA = 25  # fractions of the way at which states are drawn
+
+
+@dataclass(frozen=True, eq=False)
+class BetweenModel:
+    """E(x | start, goal, u, z) over goal space: what lies at the fraction u of the way, on the way of kind z."""
+
+    model: EnergyModel
+
+    @classmethod
+    def fit(
+        cls,
+        paths: Array,
+        weights: Array,
+        visited: Array,
+        config: EnergyConfig,
+        seed: int,
+        on_step: Callable[[int, float], None] = lambda step, loss: None,
+    ) -> BetweenModel:
+        """Learn from paths (N, L, G) at equal arc lengths, weights (N,) >= 0 and visited goals (M, G), all env units.
+
+        Positives are a path's points at uniform fractions of its length, so that no part of the way is favoured.
+        ValueError for empty, non-finite or mismatched data; DivergedError if the loss diverges.
+        """
+        _check_data(paths, weights, visited)
+        size = paths.shape[-1]
+        ends = np.concatenate([visited, visited], axis=1)
+        contexts = np.concatenate([ends, np.linspace(0, 1, len(ends))[:, None]], axis=1)
+        model = make_model(size, 2 * size + 1, visited, contexts, config, between=True, seed=seed)
+        points, chances = model.normalise(paths), torch.as_tensor(weights)
+
+        def draw(count: int, generator: torch.Generator) -> Batch:
+            ways = count // config.points_per_way
+            row = torch.multinomial(chances, ways, replacement=True, generator=generator)
+            row = row.repeat_interleave(config.points_per_way)
+            fraction = torch.rand(len(row), generator=generator)
+            context = torch.cat([points[row, 0], points[row, -1], 2 * fraction[:, None] - 1], dim=1)
+            return Batch(point_at(points[row], fraction)[:, None], context)
+
+        train(model, draw, seed, on_step)
+        return cls(model)
+
+    def energies(self, points: Array, start: Array, goal: Array, fractions: Array) -> Array:
+        """(N, G) points, (G,), (G,), (U,) fractions in [0, 1] -> (U, N) energies [nats]."""
+        return self.model.energies(points, self.contexts(start, goal, fractions))
+
+    def way_energies(self, points: Array, start: Array, goal: Array, rng: np.random.Generator, strata: int = 33) -> Array:
+        """(N, G), (G,), (G,) -> (N,): -log of the density of all the way, every fraction of it likely alike.
+
+        Each fraction's energy carries an offset of its own, so E + log Z(u) is averaged: -log mean_u exp(-E - log Z(u)).
+        """
+        contexts = self.contexts(start, goal, (np.arange(strata) + 0.5) / strata)
+        log_density = -self.model.energies(points, contexts) - self.model.log_partition(contexts, rng)[:, None]
+        return -np.logaddexp.reduce(log_density, axis=0) + np.log(strata)
+
+    @torch.no_grad()
+    def sample(self, start: Array, goal: Array, num_samples: int, config: SamplingConfig, rng: np.random.Generator) -> Array:
+        """(G,), (G,) -> (num_samples, G) from the fractions' strata, in equal numbers (to rounding), in random order."""
+        strata = min(STRATA, num_samples)
+        ways = self.sample_ways(start, goal, -(-num_samples // strata), strata, config, rng)
+        rng.shuffle(ways)
+        whole = ways[:-1].reshape(-1, ways.shape[-1])
+        points = np.concatenate([whole, ways[-1, rng.permutation(strata)[: num_samples - len(whole)]]])
+        return rng.permutation(points)
+
+    @torch.no_grad()
+    def sample_ways(
+        self, start: Array, goal: Array, num_ways: int, strata: int, config: SamplingConfig, rng: np.random.Generator
+    ) -> Array:
+        """(G,), (G,) -> (num_ways, strata, G): one point per stratum, all of one way with the same latent z."""
+        generator = generator_from(rng)
+        fractions = (np.arange(strata) + rng.random(strata)) / strata
+        context = self.model.normalise_context(self.contexts(start, goal, fractions))
+        log_prior = self.model.network.log_prior(context[:1])[0]
+        kinds = torch.multinomial(log_prior.exp(), num_ways, replacement=True, generator=generator)
+        ways = torch.empty(num_ways, strata, len(start))
+        for kind in kinds.unique().tolist():
+            own = kinds == kind
+            drawn = self.model.draw(self._energy_of(kind), context, int(own.sum()), config, generator)
+            ways[own] = drawn.points.movedim(0, 1)  # systematic draws: each way takes the next of every stratum
+        return self.model.denormalise(ways)
+
+    def contexts(self, start: Array, goal: Array, fractions: Array) -> Array:
+        """(G,), (G,), (U,) -> (U, 2 G + 1)"""
+        ends = np.broadcast_to(np.concatenate([start, goal]), (len(fractions), 2 * len(start)))
+        return np.concatenate([ends, np.asarray(fractions)[:, None]], axis=1)
+
+    def _energy_of(self, kind: int) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda candidates, context: self.model.each(candidates, context)[:, kind]
+
+
+def point_at(paths: Tensor, fraction: Tensor) -> Tensor:
+    """(B, L, G) paths at equal arc lengths, (B,) fractions in [0, 1] -> (B, G), linear between the points."""
+    place = fraction * (paths.shape[1] - 1)
+    before = place.long().clamp_max(paths.shape[1] - 2)
+    row = torch.arange(len(paths))
+    return torch.lerp(paths[row, before], paths[row, before + 1], (place - before)[:, None])
+
+
+def _check_data(paths: Array, weights: Array, visited: Array) -> None:
+    if paths.ndim != 3 or paths.shape[1] < 2:
+        raise ValueError(f"paths must be (N, L, G) with L >= 2, got {paths.shape}")
+    if visited.ndim != 2 or visited.shape[1] != paths.shape[2]:
+        raise ValueError(f"visited must be (M, {paths.shape[2]}), got {visited.shape}")
+    check_finite(paths=paths, weights=weights, visited=visited)
+    check_weights(weights, len(paths))
