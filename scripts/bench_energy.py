@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 def bench_energy(options: Options) -> list[dict[str, Any]]:
     """What a run's energy model draws between start and goal, against 60 Langevin steps on the same network."""
+    if options.run is None:
+        raise UsageError("bench energy needs a run: name a folder that scripts.train wrote with --run")
     import numpy as np
     import torch
     from tqdm import tqdm
@@ -21,8 +23,6 @@ def bench_energy(options: Options) -> list[dict[str, Any]]:
     import envs  # noqa: F401 (registers ours)
     from scripts.energy_trials import between_quality
 
-    if options.run is None:
-        raise UsageError("bench energy needs a run: name a folder that scripts.train wrote with --run")
     torch.set_num_threads(1)
     with tqdm(total=options.pairs, desc="pairs", disable=not options.progress) as bar:
         values = between_quality(options.run, options.pairs, lambda: tick(bar))

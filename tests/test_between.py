@@ -88,9 +88,7 @@ def test_a_shorter_way_is_denser(straight):
     """A third of the length: lower by about log 3 at its middle."""
     middle = np.array([[0.5, 0.5]])
     lengths = 0.6 * np.sqrt(2), 0.2 * np.sqrt(2)
-    long, short = (
-        float(straight.way_energies(middle, middle[0] - half, middle[0] + half, rng())[0]) for half in (0.3, 0.1)
-    )
+    long, short = (float(straight.way_energies(middle, middle[0] - half, middle[0] + half, rng())[0]) for half in (0.3, 0.1))
     assert long - short == pytest.approx(np.log(lengths[0] / lengths[1]), abs=0.35)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from planner.storage import read_file
@@ -129,6 +130,15 @@ def test_audit_scores_every_distance_and_the_agent(trained, tmp_path):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
+def test_bench_energy_judges_what_a_run_draws_between(trained, tmp_path):
+    """A valley learnt in 60 steps; a flat world's straight lines are near enough to the proposal for half of each way."""
+    done = command("scripts.bench", "energy", "--run", trained, "--pairs", 5, "--out", tmp_path, "--no-progress")
+    assert done.returncode == 0, done.stderr
+    rows = {row["what"]: row for row in json.loads((tmp_path / "bench.json").read_text())["rows"]}
+    assert rows["line coverage, mean"]["ours"] > 0.5 and np.isfinite(rows["saddle, mean"]["ours"])
+
+
 @pytest.mark.parametrize(("name", "count"), [("envs", 4), ("truth", 3)])
 def test_bench_writes_both_figures_and_their_ratio(tmp_path, name, count):
     done = command("scripts.bench", name, "--num-envs", 8, "--repeats", 1, "--out", tmp_path, "--no-progress")
@@ -158,6 +168,8 @@ def test_bench_writes_both_figures_and_their_ratio(tmp_path, name, count):
         (("scripts.audit", "--run", "no/such/run", "--out", "unused", "--distances", "miles"), "miles"),
         (("scripts.audit", "--run", "no/such/run", "--out", "unused", "--drives", "0"), "--drives"),
         (("scripts.bench", "speed", "--out", "unused"), "speed"),
+        (("scripts.bench", "energy", "--out", "unused"), "--run"),
+        (("scripts.bench", "energy", "--run", "no/such/run", "--out", "unused"), "not a run folder"),
     ],
 )
 def test_bad_input_ends_with_one_line_and_exit_code_2(arguments, word):

@@ -191,9 +191,7 @@ def test_stitching_joins_trajectories_that_never_meet_in_one_episode():
 
 
 def stitch(pieces, visited, max_edge, stride, num_paths):
-    return stitched_paths(
-        pieces, Straight(), GoalEntries((0, 1)), visited, max_edge, stride, num_paths, np.random.default_rng(0)
-    )
+    return stitched_paths(pieces, Straight(), GoalEntries((0, 1)), visited, max_edge, stride, num_paths, np.random.default_rng(0))
 
 
 def test_stitching_says_when_nothing_is_near():
