@@ -135,6 +135,14 @@ def test_no_line_crosses_a_gap_however_long_it_is(seed, gap):
     assert np.array_equal(visited.hold_lines(starts, ends), ~crosses)
 
 
+def test_a_line_may_pass_where_the_agent_was_seldom():
+    """A hole of 3.5 `within` is less than twice that from either side; one of 5 is not."""
+    places = np.arange(0, 20, 0.1)
+    for hole, held in ((1.4, True), (2.1, False)):
+        visited = VisitedPlaces(places[(places < 7.05) | (places > 7.05 + hole)][:, None])
+        assert visited.hold_lines(np.array([[2.0]]), np.array([[18.0]])).tolist() == [held]
+
+
 @settings(deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_a_wall_is_not_crossed_at_any_angle(seed):
