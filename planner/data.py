@@ -95,6 +95,7 @@ class GoalEntries:
         return lifted
 
 
+_FINEST = 1e-4  # of the visited range: the shortest stride in which a line is looked at
 _NEIGHBOURS = 8  # visited places that lie, in the median, within the distance at which a place counts as visited
 
 
@@ -106,6 +107,7 @@ class VisitedPlaces:
         self._tree = cKDTree(places)
         gaps = self._tree.query(places[:: max(1, len(places) // 2_000)], k=_NEIGHBOURS)[0][:, -1]  # inf if there are fewer
         self.within = float(np.median(gaps[np.isfinite(gaps)])) if np.isfinite(gaps).any() else 0.0
+        self._stride = max(self.within, _FINEST * float(np.ptp(places, axis=0).max()), 1e-12)
 
     def nearest(self, places: Array) -> NDArray[np.intp]:
         """(N, G) -> (N,) indices"""
@@ -113,7 +115,7 @@ class VisitedPlaces:
 
     def hold(self, places: Array, slack: float = 1.0) -> NDArray[np.bool_]:
         """(..., G) -> (...): may the agent be there, for all that it has seen? `slack` times as far from it counts, too."""
-        gaps = self._tree.query(places, distance_upper_bound=np.nextafter(slack * self.within, np.inf))[0]
+        gaps = self._tree.query(places, distance_upper_bound=max(slack * self.within * (1 + 1e-9), 1e-12))[0]
         return np.isfinite(gaps)
 
     def hold_lines(self, starts: Array, ends: Array) -> NDArray[np.bool_]:
@@ -122,7 +124,7 @@ class VisitedPlaces:
         The slack is 2: a line meets places where the agent was seldom, too. In the U world this keeps paths out of the walls
         (less than 1 % shorter than any way for 9 of 10) and within 0.5 % of the shortest way in the median; with 1 it is 4 %.
         """
-        strides = np.ceil(np.linalg.norm(ends - starts, axis=1) / max(self.within, 1e-9)).astype(int)
+        strides = np.ceil(np.linalg.norm(ends - starts, axis=1) / self._stride).astype(int)
         held = np.ones(len(starts), dtype=bool)
         for part in (8, 1):  # every eighth place first: most of the lines that are not open end there
             rows = np.flatnonzero(held)

@@ -26,7 +26,7 @@ _SHARPNESS = 10.0  # of the optimality weight
 _LEAST_GAIN = 1e-3  # share of the length that a straight line must save
 _ROUNDS = 50  # of straightening
 _GRAPHS = 4
-_SEARCHES, _CLOSED = 6, 100.0  # at most, in a graph; how many times dearer a link is that leaves what was visited
+_SEARCHES, _CLOSED = 30, 100.0  # at most, in a graph; how many times dearer a link is that leaves what was visited
 _NODES = 400  # of a stitched graph, spread over goal space among ten times as many visited states
 
 

@@ -75,6 +75,8 @@ class HardNegatives:
         with torch.no_grad():
             log_q = self.proposal.log_density(both, context)
             priority = _HARD_EXPONENT * (-energy(both, context) - log_q)
+        if not priority.isfinite().all():
+            raise FloatingPointError("the energies of the candidates are not finite")
         first = positive.shape[1]
         chosen = torch.multinomial(priority[:, first:].softmax(dim=1), num, replacement=True, generator=generator)
         log_density = log_q + priority

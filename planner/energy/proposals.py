@@ -159,9 +159,10 @@ class Proposal(nn.Module):
 
         How many come from each part is drawn systematically, so on average it is exactly its share, and never far from it.
         """
-        ends = torch.tensor([0.0, *self.shares.values()]).cumsum(0) * num_samples + torch.rand(1, generator=generator)
-        ends[-1] = num_samples + ends[0]  # whatever the rounding
-        counts = ends.floor().diff().long().tolist()
+        ends = torch.tensor([0.0, *self.shares.values()], dtype=torch.float64).cumsum(0) * num_samples
+        ends = (ends + torch.rand(1, generator=generator)).floor().clamp_max(num_samples)
+        ends[0], ends[-1] = 0, num_samples  # whatever the rounding
+        counts = ends.diff().long().tolist()
         drawn = [part.sample(context, n, generator) for part, n in zip(self._densities(), counts, strict=True) if n]
         return torch.cat(drawn, dim=1)
 

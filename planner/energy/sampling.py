@@ -102,7 +102,8 @@ def resample(
     """
     if (torch.isneginf(log_density) & energies.isfinite()).any():
         raise ValueError("log_density is -inf at a candidate: draw the candidates from the density they are weighed by")
-    weights = torch.softmax(-energies / temperature - log_density, dim=1)
+    log_weights = -energies / temperature - log_density
+    weights = torch.softmax(log_weights.masked_fill(torch.isposinf(energies), -torch.inf), dim=1)
     effective = 1.0 / weights.square().sum(dim=1) / weights.shape[1]
     offsets = torch.rand(len(weights), 1, generator=generator)
     ticks = (torch.arange(num_samples) + offsets) / num_samples
