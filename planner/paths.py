@@ -105,8 +105,9 @@ def stitched_paths(
 
     Several graphs, each over visited states of its own, share the work: the paths of one graph run together into a few
     highways, those of several spread about the true way. A link is a drive, which may lead round a corner, but a path is drawn
-    straight from node to node: so links that leave what was visited are taken only where there is no other way (looked at
-    once they are used, as in Lazy PRM, Bohlin & Kavraki 2000). ValueError if a graph holds no link.
+    straight from node to node: so links that leave what was visited are avoided where there is another way (looked at once
+    they are used, as in Lazy PRM, Bohlin & Kavraki 2000, so that a few of many alike may be left). ValueError if a graph holds
+    no link.
     """
     states = np.concatenate([trajectory.states for trajectory in trajectories])
     parts = []

@@ -65,10 +65,10 @@ class BetweenModel:
     def way_energies(self, points: Array, start: Array, goal: Array, rng: np.random.Generator, strata: int = 33) -> Array:
         """(N, G), (G,), (G,) -> (N,): -log of the density of all the way, every fraction of it likely alike.
 
-        Each fraction's energy carries an offset of its own, so E + log Z(u) is averaged: -log mean_u exp(-E - log Z(u)).
+        Each fraction's energy carries an offset of its own, so densities are averaged: -log mean_u p(x | u).
         """
         contexts = self.contexts(start, goal, (np.arange(strata) + 0.5) / strata)
-        log_density = -self.model.energies(points, contexts) - self.model.log_partition(contexts, rng)[:, None]
+        log_density = self.model.log_density(points, contexts, rng)
         return -np.logaddexp.reduce(log_density, axis=0) + np.log(strata)
 
     @torch.no_grad()

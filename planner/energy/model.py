@@ -30,7 +30,7 @@ class EnergyModel(nn.Module):
     learned part (a residual energy, arXiv:2004.11714). In a corridor of 16 dimensions an energy of its own was a worse density
     than its proposal (k-NN coverage 0.84 against 0.96).
 
-    Energies carry an offset of their own per context: compare them within one context only, or after `log_partition`.
+    Energies carry an offset of their own per context and per latent: compare them within one only, or take `log_density`.
     """
 
     low: Tensor  # (D,) least visited point, env units
@@ -82,6 +82,20 @@ class EnergyModel(nn.Module):
         pool = self.proposal.sample(context, num_candidates, generator_from(rng))
         log_weights = -self.energy(pool, context) - self.proposal.log_density(pool, context)
         return (torch.logsumexp(log_weights, dim=1) - np.log(num_candidates)).numpy()
+
+    @torch.no_grad()
+    def log_density(self, points: Array, contexts: Array, rng: np.random.Generator, num_candidates: int = 4_096) -> Array:
+        """(N, D) or (B, N, D), (B, C) -> (B, N) log p(x | c) per visited half-range, latents weighed by their prior.
+
+        Each latent's energy has an offset of its own, too, so each is normalised by itself, as in `log_partition`.
+        """
+        context = self.normalise_context(contexts)
+        pool = self.proposal.sample(context, num_candidates, generator_from(rng))
+        log_weights = -self.each(pool, context) - self.proposal.log_density(pool, context)[:, None]
+        log_partition = torch.logsumexp(log_weights, dim=2) - np.log(num_candidates)  # (B, K)
+        energies = self.each(self.normalise(points).expand(len(context), -1, -1), context)
+        offsets = self.network.log_prior(context) - log_partition
+        return torch.logsumexp(offsets[..., None] - energies, dim=1).numpy()
 
     def sample(self, contexts: Array, num_samples: int, config: SamplingConfig, rng: np.random.Generator) -> Array:
         """(B, C) -> (B, num_samples, D)"""

@@ -155,7 +155,7 @@ class Proposal(nn.Module):
 
     @torch.no_grad()
     def sample(self, context: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
-        """(B, C) -> (B, num_samples, D), in no particular order.
+        """(B, C) -> (B, num_samples, D), part by part.
 
         How many come from each part is drawn systematically, so on average it is exactly its share, and never far from it.
         """

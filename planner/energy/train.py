@@ -127,7 +127,7 @@ def train(
         total.backward()
         slope = torch.nn.utils.get_total_norm([own.grad for own in parameters if own.grad is not None])
         if not (torch.isfinite(total) and torch.isfinite(slope)):
-            raise DivergedError(step, loss.item(), model)
+            raise DivergedError(step, total.item(), model)
         optimizer.step()
         if not torch.isfinite(torch.nn.utils.get_total_norm(parameters)):
             raise DivergedError(step, loss.item(), model)
@@ -171,7 +171,7 @@ def _contrast(config: EnergyConfig, positive: Tensor, negative: Tensor, drawn: D
     if config.loss == "rnce":
         assert drawn.log_density is not None and drawn.positive_log_density is not None  # EnergyConfig admits no others
         if torch.isneginf(drawn.positive_log_density).any():
-            raise ValueError("the proposal's density is zero where a positive lies; give the box or the kernels a larger share")
+            raise ValueError("the proposal's density is zero where a positive lies; give it kernels, or lower the noise")
         return ranking_nce_loss(positive, negative, drawn.positive_log_density[:, None], drawn.log_density[:, None])
     if config.loss == "infonce":
         return info_nce_loss(positive, negative)
