@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from scripts.bench_common import make_row, tick
-from scripts.common import UsageError
+from scripts.common import UsageError, load_run
 
 if TYPE_CHECKING:
     from scripts.bench import Options
@@ -24,8 +24,9 @@ def bench_energy(options: Options) -> list[dict[str, Any]]:
     from scripts.energy_trials import between_quality
 
     torch.set_num_threads(1)
-    with tqdm(total=options.pairs, desc="pairs", disable=not options.progress) as bar:
-        values = between_quality(options.run, options.pairs, lambda: tick(bar))
+    trained = load_run(options.run, options.progress)
+    with tqdm(total=options.pairs, desc="pairs", delay=1.0, disable=not options.progress) as bar:
+        values = between_quality(trained, options.pairs, lambda: tick(bar))
     peer = "60 Langevin steps"
     time_row = make_row("100 samples, median", "ms", peer, values["milliseconds"])
     rows = [{**time_row, "ratio": 1 / time_row["ratio"]}]

@@ -210,7 +210,11 @@ class Run:
         from planner.storage import bytes_to_tensors, read_file
 
         tensors = bytes_to_tensors(read_file(self.folder, "energy/model.safetensors"))
-        return BetweenModel(EnergyModel.from_tensors(tensors, json.loads(read_file(self.folder, "energy/config.json"))))
+        settings = json.loads(read_file(self.folder, "energy/config.json"))
+        try:
+            return BetweenModel(EnergyModel.from_tensors(tensors, settings))
+        except ValueError as error:
+            raise UsageError(f"{self.folder}: {error}") from None
 
     def planner(self, name: str, num_nodes: int) -> GraphPlanner:
         from planner.graph_planner import GraphPlanner, config_for

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from planner.energy.toy_ways import (
 )
 from planner.energy.toys import NO_CONTEXT
 from planner.energy.train import fit_points
-from scripts.common import UsageError, load_run
+from scripts.common import Run, UsageError
 
 _SAMPLES = 100  # per query
 _SHORTEST_VALLEY = 0.3  # between the two points of a pair; the square has side 1
@@ -34,7 +33,7 @@ _LANGEVIN = SamplingConfig(method="langevin", langevin_steps=60, langevin_rate=5
 _MIXTURE = ((0.5, (-1.5, 0.0), 0.4), (0.3, (1.0, 1.0), 0.3), (0.2, (0.5, -1.5), 0.6))  # share, mean, standard deviation
 
 
-def between_quality(folder: Path, num_pairs: int, on_pair: Callable[[], None]) -> dict[str, dict[str, list[float]]]:
+def between_quality(trained: Run, num_pairs: int, on_pair: Callable[[], None]) -> dict[str, dict[str, list[float]]]:
     """Of a run's energy model, per pair of env seeds 0, 1, ... in the farther half of pairs: what is drawn, ours and by Langevin.
 
     Links are measured on the map, so that it is the samples that are judged and not the distances.
@@ -42,12 +41,11 @@ def between_quality(folder: Path, num_pairs: int, on_pair: Callable[[], None]) -
     from envs.loading import load_env
     from planner.data import resample_by_arc_length
 
-    trained = load_run(folder, progress=False)
     between = trained.energy_model()
     env = load_env(trained.env, **{**trained.env_kwargs, "difficulty": 0.5})
     world: Any = env.unwrapped
     if not hasattr(world, "shortest_route"):
-        raise UsageError(f"--run {folder}: {trained.env} does not know its shortest ways; train a PointMass env")
+        raise UsageError(f"--run {trained.folder}: {trained.env} does not know its shortest ways; train a PointMass env")
     rng = np.random.default_rng(0)
     names = ("milliseconds", "line coverage", "detour", "saddle")
     values: dict[str, dict[str, list[float]]] = {name: {"ours": [], "peer": []} for name in names}

@@ -77,7 +77,10 @@ def _resumed(options: Options) -> Options:
     if options.steps <= done:
         raise UsageError(f"{options.resume} has been trained for {done} steps already; ask for more with --steps")
     config["agent"]["hidden"] = tuple(config["agent"]["hidden"])
-    agent, energy = AgentConfig(**config.pop("agent")), EnergyConfig.from_settings(config.pop("energy"))
+    try:
+        agent, energy = AgentConfig(**config.pop("agent")), EnergyConfig.from_settings(config.pop("energy"))
+    except ValueError as error:
+        raise UsageError(f"{options.resume}: {error}") from None
     mine = {name: getattr(options, name) for name in ("resume", "steps", "progress", "tensorboard")}
     return Options(**{**config, **mine, "out": options.resume}, agent=agent, energy=energy)
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -451,3 +452,11 @@ def test_a_draw_that_is_not_starved_does_not_warn(three_normals):
 def test_a_wrong_setting_is_refused_by_name(change, word):
     with pytest.raises(ValueError, match=word):
         EnergyConfig(**change)
+
+
+def test_settings_of_another_version_are_refused():
+    settings = asdict(EnergyConfig())
+    assert EnergyConfig.from_settings(json.loads(json.dumps(settings))) == EnergyConfig()
+    for other in ({**settings, "strata": 25}, {name: value for name, value in settings.items() if name != "proposal"}):
+        with pytest.raises(ValueError, match="another version"):
+            EnergyConfig.from_settings(other)

@@ -92,7 +92,9 @@ class EnergyConfig:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> EnergyConfig:
-        """From what `asdict` gave, or JSON made of it."""
+        """From what `asdict` gave, or JSON made of it. ValueError for settings of another version."""
+        if set(settings) != set(cls.__dataclass_fields__):
+            raise ValueError("its energy model is of another version of this project; train it again")
         return cls(**{**settings, "proposal": ProposalConfig(**settings["proposal"])})
 
 
