@@ -266,8 +266,8 @@ def test_a_model_survives_saving_to_the_last_bit(kind):
         (lambda tensors, settings: tensors.pop("low"), KeyError),
         (lambda tensors, settings: tensors.pop("network.layers.0.bias"), RuntimeError),
         (lambda tensors, settings: settings.update(hidden=17), RuntimeError),
-        (lambda tensors, settings: settings.update(depth=3), TypeError),
-        (lambda tensors, settings: settings.pop("proposal"), KeyError),
+        (lambda tensors, settings: settings.update(depth=3), ValueError),
+        (lambda tensors, settings: settings.pop("proposal"), ValueError),
     ],
 )
 def test_what_does_not_fit_is_not_loaded(spoil, error):

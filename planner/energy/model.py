@@ -142,7 +142,7 @@ class EnergyModel(nn.Module):
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> EnergyModel:
-        """From `state_dict()` and `settings()`. KeyError, TypeError or RuntimeError where they do not fit."""
+        """From `state_dict()` and `settings()`. KeyError, ValueError or RuntimeError where they do not fit."""
         config = EnergyConfig.from_settings(settings)
         size, context_size = len(tensors["low"]), len(tensors["context_low"])
         between = tensors["network.layers.0.weight"].shape[1] > context_size + size * (1 + 2 * config.octaves)
