@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import DISTANCES, Run, UsageError, load_run, run
+from scripts.common import DISTANCES, UsageError, run
+from scripts.runs import Run, load_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

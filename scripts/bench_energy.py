@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from scripts.bench_common import make_row, tick
-from scripts.common import UsageError, load_run
+from scripts.common import UsageError
+from scripts.runs import load_run
 
 if TYPE_CHECKING:
     from scripts.bench import Options

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.common import Run, UsageError, load_run, run
+from scripts.common import UsageError, run
+from scripts.runs import Run, load_run
 
 
 @dataclass(frozen=True, kw_only=True)

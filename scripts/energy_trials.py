@@ -23,7 +23,8 @@ from planner.energy.toy_ways import (
 )
 from planner.energy.toys import NO_CONTEXT
 from planner.energy.train import fit_points
-from scripts.common import Run, UsageError
+from scripts.common import UsageError
+from scripts.runs import Run
 
 _SAMPLES = 100  # per query
 _SHORTEST_VALLEY = 0.3  # between the two points of a pair; the square has side 1

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts.common import PLANNERS, UsageError, load_run, parse_env_kwargs, parse_seeds, run
+from scripts.common import PLANNERS, UsageError, parse_env_kwargs, parse_seeds, run
+from scripts.runs import load_run
 
 
 @dataclass(frozen=True, kw_only=True)

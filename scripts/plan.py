@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import PLANNERS, Run, UsageError, load_run, run
+from scripts.common import PLANNERS, UsageError, run
+from scripts.runs import Run, load_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

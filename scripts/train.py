@@ -164,30 +164,22 @@ def _logger(options: Options) -> Any:
 
 
 def _fit_energy(options: Options) -> tuple[bytes, dict[str, Any]]:
-    import numpy as np
     from tqdm import tqdm
 
-    from planner.energy.between import BetweenModel
-    from planner.graph_planner import config_for
-    from planner.paths import training_paths
+    from planner.samplers.energy import EnergySampler
     from planner.storage import tensors_to_bytes
-    from scripts.common import load_run
+    from scripts.runs import load_run
 
     assert options.out is not None
     trained = load_run(options.out, options.progress)
-    rng = np.random.default_rng(options.seed)
     try:
         trained.measure_links()
-        links = config_for(trained.sure_edge, num_nodes=1)
-        paths, weights = training_paths(
-            trained.trajectories, trained.distance(), trained.goal_of, links.max_edge, links.stride, rng
-        )
+        with tqdm(total=options.energy.train_steps, desc="energy model", disable=not options.progress) as bar:
+            sampler = EnergySampler.fit(trained.experience, options.energy, lambda step, loss: bar.update())
     except ValueError as error:
         raise UsageError(f"{options.out}: {error}") from None
-    visited = np.concatenate([trajectory.goals for trajectory in trained.trajectories])
-    with tqdm(total=options.energy.train_steps, desc="energy model", disable=not options.progress) as bar:
-        between = BetweenModel.fit(paths, weights, visited, options.energy, options.seed, lambda step, loss: bar.update())
-    return tensors_to_bytes(between.model.state_dict()), between.model.settings()
+    model = sampler.model.model
+    return tensors_to_bytes(model.state_dict()), model.settings()
 
 
 def _peak_bytes() -> int:

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from straight import straight_experience
 
 from planner.data import Trajectory
+from planner.experience import Experience
 
 torch.set_num_threads(1)  # ~15x faster on a busy 2-core machine
 
@@ -17,3 +19,9 @@ def walk() -> list[Trajectory]:
         places = np.clip(rng.random(2) + moves.cumsum(axis=0), 0, 1).astype(np.float32)
         walks.append(Trajectory(np.hstack([places, moves.astype(np.float32)]), places))
     return walks
+
+
+@pytest.fixture
+def experience(walk) -> Experience:
+    """The walks, and how far apart places are in a straight line."""
+    return straight_experience(walk)

@@ -141,7 +141,9 @@ def test_stable_baselines3_evaluates_a_subgoal_policy(model):
     agent, trajectories = as_agent(model), model.replay_buffer.trajectories()
     goal_of = GoalEntries.infer(trajectories)
     distance = QValueDistance(lambda s, g: agent.q_values(s, goal_of(s), g), QValueDistanceConfig(discount=0.98))
-    planner = GraphPlanner(ReplaySampler.fit(trajectories), distance, goal_of, GraphPlannerConfig(num_nodes=10))
+    planner = GraphPlanner(
+        ReplaySampler(np.concatenate([t.states for t in trajectories])), distance, goal_of, GraphPlannerConfig(num_nodes=10)
+    )
     policy = SubgoalPolicy(agent, planner, distance, goal_of, SubgoalPolicyConfig())
     vec_env = DummyVecEnv([lambda: gym.make("PointMass-v0")] * 2)
     reward, _ = evaluate_policy(policy, vec_env, n_eval_episodes=4, warn=False)

@@ -19,7 +19,7 @@ from envs.goal_wrapper import GoalWrapper
 from envs.guard import EnvError, GuardedEnv
 from envs.loading import env_maker, load_batch, load_env, raw_env
 from envs.walls_of import walls_of
-from scripts.common import load_run
+from scripts.runs import load_run
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from straight import straight_experience
 
 from planner.data import GoalEntries, Trajectory, VisitedPlaces
 from planner.energy.between import BetweenModel
@@ -11,34 +12,25 @@ from planner.samplers.energy import EnergySampler
 from planner.samplers.replay import ReplaySampler
 
 
-class Straight:
-    def pairwise(self, states, goals):
-        return np.linalg.norm(states[:, None, :2] - goals, axis=-1) * 20
-
-    def paired(self, states, goals):
-        return np.diagonal(self.pairwise(states, goals))
-
-
-def fit_energy_sampler(walk, method, train_steps=5):
-    paths, weights = hindsight_paths(walk, Straight(), 200, 1.0, np.random.default_rng(0))
+def fit_energy_sampler(experience, method, train_steps=5):
+    paths, weights = hindsight_paths(experience.trajectories, experience.distance, 200, 1.0, np.random.default_rng(0))
     config = EnergyConfig(hidden=16, layers=2, train_steps=train_steps, batch_size=64, proposal_batch=64)
-    visited = np.concatenate([t.goals for t in walk])
-    model = BetweenModel.fit(paths, weights, visited, config, seed=0)
-    return EnergySampler.fit(walk, model, SamplingConfig(method=method, langevin_steps=20))
+    model = BetweenModel.fit(paths, weights, experience.goals, config, seed=0)
+    return EnergySampler(model, experience, SamplingConfig(method=method, langevin_steps=20))
 
 
 FITTED = {
     "replay": ReplaySampler.fit,
-    "energy": lambda walk: fit_energy_sampler(walk, "sir"),
-    "energy by descent": lambda walk: fit_energy_sampler(walk, "descent"),
-    "energy by langevin": lambda walk: fit_energy_sampler(walk, "langevin"),
+    "energy": lambda experience: fit_energy_sampler(experience, "sir"),
+    "energy by descent": lambda experience: fit_energy_sampler(experience, "descent"),
+    "energy by langevin": lambda experience: fit_energy_sampler(experience, "langevin"),
 }
 
 
 @pytest.mark.parametrize("name", FITTED)
 @pytest.mark.parametrize("num_samples", [1, 7, 60])
-def test_sampler_contract(name, num_samples, walk):
-    sampler = FITTED[name](walk)
+def test_sampler_contract(name, num_samples, walk, experience):
+    sampler = FITTED[name](experience)
     state, goal = walk[0].states[3], walk[1].goals[50]
     draws = [sampler.sample(state, goal, num_samples, np.random.default_rng(seed)) for seed in (0, 0, 1)]
     assert draws[0].shape == (num_samples, 4) and draws[0].dtype == np.float32 and np.isfinite(draws[0]).all()
@@ -46,15 +38,15 @@ def test_sampler_contract(name, num_samples, walk):
     assert num_samples == 1 or not np.array_equal(draws[0], draws[2])
 
 
-def test_replay_gives_visited_states_only(walk):
+def test_replay_gives_visited_states_only(walk, experience):
     visited = {tuple(state) for t in walk for state in t.states}
-    samples = ReplaySampler.fit(walk).sample(walk[0].states[0], walk[0].goals[0], 50, np.random.default_rng(0))
+    samples = ReplaySampler.fit(experience).sample(walk[0].states[0], walk[0].goals[0], 50, np.random.default_rng(0))
     assert all(tuple(state) in visited for state in samples)
 
 
-def test_imagined_places_where_nobody_has_been_give_way_to_visited_ones(walk):
+def test_imagined_places_where_nobody_has_been_give_way_to_visited_ones(walk, experience):
     """What lies within reach of a visited place is kept, with the remaining entries of the nearest; all else is visited."""
-    sampler = fit_energy_sampler(walk, "sir")
+    sampler = fit_energy_sampler(experience, "sir")
     visited = np.concatenate([t.states for t in walk])
     start, goal = walk[0].states[3], walk[1].goals[50]
     samples = sampler.sample(start, goal, 100, np.random.default_rng(0))
@@ -75,15 +67,17 @@ def test_imagined_places_lie_on_the_way_that_was_learned():
     """A walk along a diagonal: samples are places on it, all along."""
     places = np.repeat(np.linspace(0, 1, 400, dtype=np.float32)[:, None], 2, axis=1)
     line = [Trajectory(np.hstack([places, np.ones_like(places)]), places)]
-    sampler = fit_energy_sampler(line, "sir", train_steps=100)
+    sampler = fit_energy_sampler(straight_experience(line), "sir", train_steps=100)
     samples = sampler.sample(line[0].states[20], line[0].goals[380], 50, np.random.default_rng(0))
     assert np.abs(samples[:, 0] - samples[:, 1]).max() < 0.02
     assert np.histogram(samples[:, 0], [0.05, 0.35, 0.65, 0.95])[0].min() >= 10
 
 
-def test_an_energy_sampler_makes_do_with_a_few_states(walk):
+def test_an_energy_sampler_makes_do_with_a_few_states(walk, experience):
     """Fewer states than neighbours by which it is known what counts as visited."""
-    fitted = fit_energy_sampler(walk, "sir")
+    fitted = fit_energy_sampler(experience, "sir")
     few = [Trajectory(walk[0].states[:5], walk[0].goals[:5])]
-    samples = EnergySampler.fit(few, fitted.model).sample(walk[0].states[0], walk[0].goals[4], 20, np.random.default_rng(0))
+    samples = EnergySampler(fitted.model, straight_experience(few)).sample(
+        walk[0].states[0], walk[0].goals[4], 20, np.random.default_rng(0)
+    )
     assert all((few[0].states == sample).all(axis=1).any() for sample in samples)

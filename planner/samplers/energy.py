@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import GoalEntries, Trajectory, VisitedPlaces
 from ..energy.between import BetweenModel
-from ..energy.config import SamplingConfig
+from ..energy.config import EnergyConfig, SamplingConfig
+from ..experience import Experience
 
 Array = NDArray[np.floating]
 
@@ -23,23 +23,20 @@ class EnergySampler:
     """
 
     model: BetweenModel
-    states: Array  # (M, S) visited
-    goal_of: GoalEntries
+    experience: Experience
     config: SamplingConfig = field(default_factory=SamplingConfig)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_visited", VisitedPlaces(self.goal_of(self.states)))
-
     @classmethod
-    def fit(cls, data: Sequence[Trajectory], model: BetweenModel, config: SamplingConfig | None = None) -> EnergySampler:
-        states = np.concatenate([trajectory.states for trajectory in data])
-        return cls(model, states, GoalEntries.infer(data), config if config is not None else SamplingConfig())
+    def fit(
+        cls,
+        experience: Experience,
+        config: EnergyConfig | None = None,
+        on_step: Callable[[int, float], None] = lambda step, loss: None,
+    ) -> EnergySampler:
+        """ValueError where no two visited states can be joined; DivergedError if the loss diverges."""
+        config = config if config is not None else EnergyConfig()
+        return cls(BetweenModel.fit(*experience.paths, experience.goals, config, experience.seed, on_step), experience)
 
     def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:
-        goals = self.model.sample(self.goal_of(state), goal, num_samples, self.config, rng)
-        visited: VisitedPlaces = self._visited  # type: ignore[attr-defined]
-        states = self.states[visited.nearest(goals)]
-        # A place where nobody has been may be inside a wall: there the nearest visited state stands in as it is.
-        been = visited.hold(goals)
-        states[been] = self.goal_of.lift(goals[been], states[been])
-        return states
+        goals = self.model.sample(self.experience.goal_of(state), goal, num_samples, self.config, rng)
+        return self.experience.lift(goals)

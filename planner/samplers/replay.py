@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Trajectory
+from ..experience import Experience
 
 Array = NDArray[np.floating]
 
@@ -20,8 +19,8 @@ class ReplaySampler:
     states: Array  # (M, S)
 
     @classmethod
-    def fit(cls, data: Sequence[Trajectory]) -> ReplaySampler:
-        return cls(np.concatenate([trajectory.states for trajectory in data]))
+    def fit(cls, experience: Experience) -> ReplaySampler:
+        return cls(experience.states)
 
     def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:
         return self.states[rng.integers(len(self.states), size=num_samples)]

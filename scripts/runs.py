@@ -1,0 +1,210 @@
+"""A run folder turned into what it holds: agent, distances, samplers, planners, policies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.common import PLANNERS, UsageError, parse_env_kwargs
+
+if TYPE_CHECKING:
+    from planner.experience import Experience
+    from planner.graph_planner import GraphPlanner
+    from planner.protocols import GoalPolicy
+
+_LONGEST_DRIVE, _DRIVES, _DRIVE_SEED = 24, 400, 500_000  # env steps, drives, first env seed: for `measure_links`
+ENSEMBLE = ("quasimetric", "q_value")  # the planner's own distance: each is sure where the other is not
+_ASKED_WITHIN = 60.0  # env steps by the first: half as far again as the longest link
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained run folder, verified."""
+
+    folder: Path
+    config: dict[str, Any]
+    agent: Any  # agents.agent.GoalAgent
+    goal_of: Any  # planner.data.GoalEntries
+    trajectories: list[Any]
+    progress: bool = True  # show bars while something is fitted
+
+    @property
+    def env(self) -> str:
+        return self.config["env"]
+
+    @property
+    def env_kwargs(self) -> dict[str, Any]:
+        return parse_env_kwargs(self.config.get("env_kwargs", "{}"))
+
+    @property
+    def sure_edge(self) -> float:
+        """How long the links of this agent's plans should be [env steps], as measured after its training."""
+        import json
+
+        from planner.storage import read_file
+
+        return float(json.loads(read_file(self.folder, "links.json"))["sure_edge"])
+
+    def measure_links(self) -> None:
+        """Let the agent drive to goals nearby, and store how far it can be trusted."""
+        import numpy as np
+        from tqdm import tqdm
+
+        from envs.loading import load_env
+        from planner.audit import drive, near_goals, sure_edge
+        from planner.storage import json_to_bytes, write_files
+
+        env = load_env(self.env, **{**self.env_kwargs, "max_episode_steps": 4 * _LONGEST_DRIVE})
+        choose_goal = near_goals(self.trajectories, _LONGEST_DRIVE, None)
+        with tqdm(total=_DRIVES, desc="links", disable=not self.progress) as bar:
+            drives = drive(self.agent, env, choose_goal, _DRIVES, _DRIVE_SEED, bar.update)
+        env.close()
+        predicted = self.distance().paired(drives.pairs.states, drives.pairs.goals)
+        links = {"sure_edge": sure_edge(predicted, np.isfinite(drives.taken)), "drives": _DRIVES}
+        write_files(self.folder, {"links.json": json_to_bytes(links)})
+
+    def distance(self, name: str = "ensemble") -> Any:
+        """A distance model by name; one that has to be learned is, on its first use, and stored with the run."""
+        from planner.distances.ensemble import EnsembleDistance
+        from planner.distances.euclidean import EuclideanDistance
+        from planner.distances.oracle import OracleDistance
+        from planner.distances.q_value import QValueDistance, QValueDistanceConfig
+
+        if name == "ensemble":
+            return EnsembleDistance([self.distance(part) for part in ENSEMBLE], _ASKED_WITHIN)
+        if name == "q_value":
+            return QValueDistance(self.q_values, QValueDistanceConfig(discount=self.agent.discount))
+        if name == "euclidean":
+            return EuclideanDistance.fit(self.trajectories, self.goal_of)
+        if name == "oracle":
+            return OracleDistance(self._true_steps())
+        return self._learned_distance(name)
+
+    def q_values(self, states: Any, goals: Any) -> Any:
+        return self.agent.q_values(states, self.goal_of(states), goals)
+
+    def act(self, states: Any, goals: Any) -> Any:
+        """(B, S), (B, G) -> (B, A): the agent's action without noise."""
+        observation = {"observation": states, "achieved_goal": self.goal_of(states), "desired_goal": goals}
+        return self.agent.predict(observation, deterministic=True)[0]
+
+    def _true_steps(self) -> Any:
+        from envs.loading import load_env
+
+        true_steps = getattr(load_env(self.env, **self.env_kwargs).unwrapped, "shortest_steps", None)
+        if true_steps is None:
+            raise UsageError(f"{self.env} does not know its true distances: there is no oracle for it")
+        return true_steps
+
+    def _learned_distance(self, name: str) -> Any:
+        import json
+
+        from planner.distances.distributional import DistributionalDistance
+        from planner.distances.quasimetric import QuasimetricDistance
+        from planner.storage import bytes_to_tensors, json_to_bytes, read_file, stored_names, tensors_to_bytes, write_files
+
+        weights, settings = f"distances/{name}.safetensors", f"distances/{name}.json"
+        if weights not in stored_names(self.folder):
+            model = self._fit_quasimetric() if name == "quasimetric" else self._fit_distributional()
+            write_files(self.folder, {weights: tensors_to_bytes(model.tensors()), settings: json_to_bytes(model.settings())})
+            return model
+        stored = bytes_to_tensors(read_file(self.folder, weights)), json.loads(read_file(self.folder, settings))
+        if name == "quasimetric":
+            return QuasimetricDistance.from_tensors(*stored, self.goal_of)
+        return DistributionalDistance.from_tensors(*stored, self.act, self.goal_of)
+
+    def _fit_quasimetric(self) -> Any:
+        from tqdm import tqdm
+
+        from planner.distances.quasimetric import QuasimetricDistance, QuasimetricDistanceConfig
+
+        config = QuasimetricDistanceConfig()
+        train_steps = config.steps_for(sum(len(trajectory) for trajectory in self.trajectories))
+        with tqdm(total=train_steps, desc="quasimetric distance", disable=not self.progress) as bar:
+            return QuasimetricDistance.fit(self.trajectories, self.goal_of, config, self.config["seed"], bar.update)
+
+    def _fit_distributional(self) -> Any:
+        from tqdm import tqdm
+
+        from agents.config import AgentConfig
+        from agents.offline import replay_of
+        from envs.loading import load_batch
+        from planner.distances.distributional import DistributionalDistance, DistributionalDistanceConfig
+
+        config, settings = DistributionalDistanceConfig(), dict(self.config["agent"])
+        agent = AgentConfig(**{**settings, "hidden": tuple(settings["hidden"])})
+        batch = load_batch(self.env, agent.num_envs, **self.env_kwargs)
+        try:
+            sample = replay_of(self.folder, agent, batch, self.config["seed"])
+            with tqdm(total=config.train_steps, desc="distributional distance", disable=not self.progress) as bar:
+                return DistributionalDistance.fit(
+                    sample, self.act, self.goal_of, config, self.config["seed"], lambda: bar.update()
+                )
+        finally:
+            batch.close()
+
+    def energy_model(self) -> Any:
+        import json
+
+        from planner.energy.between import BetweenModel
+        from planner.energy.model import EnergyModel
+        from planner.storage import bytes_to_tensors, read_file
+
+        tensors = bytes_to_tensors(read_file(self.folder, "energy/model.safetensors"))
+        settings = json.loads(read_file(self.folder, "energy/config.json"))
+        try:
+            return BetweenModel(EnergyModel.from_tensors(tensors, settings))
+        except ValueError as error:
+            raise UsageError(f"{self.folder}: {error}") from None
+
+    @cached_property
+    def experience(self) -> Experience:
+        """What samplers learn from."""
+        from planner.experience import Experience
+
+        return Experience(self.trajectories, self.goal_of, self.distance(), self.sure_edge, self.config["seed"])
+
+    def sampler(self, name: str) -> Any:
+        """A sampler by name, with what it has learned."""
+        from planner.samplers import SAMPLERS
+        from planner.samplers.energy import EnergySampler
+
+        if name == "energy":
+            return EnergySampler(self.energy_model(), self.experience)
+        return SAMPLERS[name].fit(self.experience)
+
+    def planner(self, name: str, num_nodes: int) -> GraphPlanner:
+        from planner.graph_planner import GraphPlanner, config_for
+
+        return GraphPlanner(self.sampler(name), self.distance(), self.goal_of, config_for(self.sure_edge, num_nodes))
+
+    def policy(self, name: str, num_nodes: int) -> GoalPolicy:
+        from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
+
+        if name not in PLANNERS:
+            raise UsageError(f"planner {name!r} is unknown; choose from {', '.join(PLANNERS)}")
+        if name == "none":
+            return self.agent
+        planner = self.planner(name, num_nodes)
+        config = SubgoalPolicyConfig(reach=self.sure_edge, direct=self.sure_edge)
+        return SubgoalPolicy(self.agent, planner, planner.distance, self.goal_of, config)
+
+
+def load_run(folder: Path, progress: bool = True) -> Run:
+    """Read and check a run folder. DamagedError names the file that is missing or altered."""
+    import json
+
+    from agents.agent import load_agent
+    from planner.data import GoalEntries, unpack_trajectories
+    from planner.storage import bytes_to_arrays, read_file, verify
+
+    verify(folder)
+    config = json.loads(read_file(folder, "config.json"))
+    trajectories = unpack_trajectories(bytes_to_arrays(read_file(folder, "trajectories.npz")))
+    try:
+        goal_of = GoalEntries.infer(trajectories)
+    except ValueError as error:
+        raise UsageError(f"{config['env']}: {error}") from None
+    return Run(folder, config, load_agent(folder), goal_of, trajectories, progress)
