@@ -1,15 +1,24 @@
 """Contracts over every planner's sampler."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from straight import straight_experience
+import torch
+from straight import Straight, straight_experience
 
+from planner.checks import check_sampler
 from planner.data import GoalEntries, Trajectory, VisitedPlaces
 from planner.energy.between import BetweenModel
 from planner.energy.config import EnergyConfig, SamplingConfig
 from planner.paths import hindsight_paths
+from planner.samplers import SAMPLERS
+from planner.samplers.box import BoxSampler, BoxSamplerConfig
+from planner.samplers.cvae import CvaeConfig, CvaeSampler
+from planner.samplers.ellipse import EllipseSampler, EllipseSamplerConfig, within_or_best
 from planner.samplers.energy import EnergySampler
 from planner.samplers.replay import ReplaySampler
+from planner.samplers.spread import SpreadSampler, SpreadSamplerConfig, farthest_apart
 
 
 def fit_energy_sampler(experience, method, train_steps=5):
@@ -19,23 +28,197 @@ def fit_energy_sampler(experience, method, train_steps=5):
     return EnergySampler(model, experience, SamplingConfig(method=method, langevin_steps=20))
 
 
+def fit_cvae_sampler(experience, train_steps=150):
+    config = CvaeConfig(hidden=16, layers=2, waves=4, train_steps=train_steps, batch_size=64)
+    return CvaeSampler.fit(with_pieces(experience), config)
+
+
+def with_pieces(experience, count=200):
+    """With pieces of trajectories in the place of stitched paths, which take minutes."""
+    rng = np.random.default_rng(0)
+    experience.__dict__["paths"] = hindsight_paths(experience.trajectories, experience.distance, count, 0.0, rng)
+    return experience
+
+
 FITTED = {
+    "box": BoxSampler.fit,
     "replay": ReplaySampler.fit,
+    "spread": SpreadSampler.fit,
+    "ellipse": EllipseSampler.fit,
+    "cvae": fit_cvae_sampler,
     "energy": lambda experience: fit_energy_sampler(experience, "sir"),
     "energy by descent": lambda experience: fit_energy_sampler(experience, "descent"),
     "energy by langevin": lambda experience: fit_energy_sampler(experience, "langevin"),
 }
 
 
+def test_every_sampler_is_under_contract():
+    assert list(SAMPLERS) == list(FITTED)[: len(SAMPLERS)]
+
+
 @pytest.mark.parametrize("name", FITTED)
-@pytest.mark.parametrize("num_samples", [1, 7, 60])
-def test_sampler_contract(name, num_samples, walk, experience):
+def test_sampler_contract(name, walk, experience):
     sampler = FITTED[name](experience)
+    check_sampler(sampler, experience)
     state, goal = walk[0].states[3], walk[1].goals[50]
-    draws = [sampler.sample(state, goal, num_samples, np.random.default_rng(seed)) for seed in (0, 0, 1)]
-    assert draws[0].shape == (num_samples, 4) and draws[0].dtype == np.float32 and np.isfinite(draws[0]).all()
-    assert np.array_equal(draws[0], draws[1])
-    assert num_samples == 1 or not np.array_equal(draws[0], draws[2])
+    for num_samples in (7, 60):
+        draws = [sampler.sample(state, goal, num_samples, np.random.default_rng(seed)) for seed in (0, 1)]
+        assert not np.array_equal(*draws)
+
+
+def test_a_box_is_filled_to_its_margin(experience):
+    samples = BoxSampler.fit(experience, BoxSamplerConfig(margin=0.5)).sample(
+        experience.states[0], experience.goals[0], 10_000, np.random.default_rng(0)
+    )
+    low, high = experience.states.min(axis=0), experience.states.max(axis=0)
+    assert np.allclose(samples.min(axis=0), low - (high - low) / 2, atol=0.02)
+    assert np.allclose(samples.max(axis=0), high + (high - low) / 2, atol=0.02)
+    quarters = np.histogram(samples[:, 0], 4)[0]
+    assert quarters.min() > 2_300
+
+
+def line_experience(places, distance=None):
+    """One trajectory over places (N,) on a line that is the x axis; the goal is the place."""
+    goals = np.stack([places, np.zeros_like(places)], axis=1).astype(np.float32)
+    line = straight_experience([Trajectory(np.hstack([goals, np.zeros_like(goals)]), goals)])
+    return line if distance is None else dataclasses.replace(line, distance=distance)
+
+
+def largest_gap(samples):
+    return np.diff(np.concatenate([[0.0], np.sort(samples[:, 0]), [1.0]])).max()
+
+
+def test_spread_nodes_leave_no_gap_on_a_line():
+    """Farthest-point sampling halves gaps: of 9 nodes none is more than 1/4 from the next; random ones leave more."""
+    line = line_experience(np.linspace(0, 1, 801))
+    spread, replay = (part.fit(line) for part in (SpreadSampler, ReplaySampler))
+    state, goal = line.states[0], line.goals[-1]
+    gaps = [[largest_gap(s.sample(state, goal, 9, np.random.default_rng(i))) for i in range(20)] for s in (spread, replay)]
+    assert max(gaps[0]) <= 0.25 + 1 / 400
+    assert np.median(gaps[1]) > 0.25
+
+
+def test_farthest_points_apart_are_known_on_a_line():
+    """From 0 the farthest of 0, 1, 2, 10, 16 is 16, then 10 (6 from 16), then 2 and 1."""
+    places = np.array([0.0, 1.0, 2.0, 10.0, 16.0])
+    steps = np.abs(places[:, None] - places)
+    seed = next(seed for seed in range(100) if np.random.default_rng(seed).integers(5) == 0)
+    assert places[farthest_apart(steps, 5, np.random.default_rng(seed))].tolist() == [0.0, 16.0, 10.0, 2.0, 1.0]
+
+
+def test_both_sides_of_a_wall_and_every_island_get_nodes():
+    """In learned distance: two places either side of x = 0.5 are unreachable from each other, wherever most places lie."""
+
+    class Walled(Straight):
+        def pairwise(self, states, goals):
+            across = (states[:, None, 0] > 0.5) != (goals[:, 0] > 0.5)
+            return np.where(across, np.float32(np.inf), super().pairwise(states, goals))
+
+    line = line_experience(np.concatenate([np.linspace(0, 0.49, 500), [0.51, 0.511]]), Walled())
+    for seed in range(5):
+        samples = SpreadSampler.fit(line).sample(line.states[0], line.goals[0], 2, np.random.default_rng(seed))
+        assert sorted(samples[:, 0] > 0.5) == [False, True]
+
+
+def test_spread_nodes_come_again_when_all_have_been_chosen():
+    line = line_experience(np.array([0.0, 0.0, 0.5]))  # two of them no distance apart
+    samples = SpreadSampler.fit(line).sample(line.states[0], line.goals[0], 9, np.random.default_rng(0))
+    assert samples.shape == (9, 4) and sorted(samples[:3, 0]) == [0.0, 0.0, 0.5]
+
+
+@pytest.mark.parametrize("slack", [0.3, 0.6])
+def test_an_ellipse_holds_its_nodes_and_is_filled(slack, experience):
+    start, goal = np.array([0.2, 0.4, 0, 0], np.float32), np.array([0.8, 0.6], np.float32)
+    sampler = EllipseSampler.fit(experience, EllipseSamplerConfig(slack=slack))
+    samples = sampler.sample(start, goal, 50, np.random.default_rng(0))
+    ways = [np.linalg.norm(places - end, axis=1) for places in [samples[:, :2]] for end in (start[:2], goal)]
+    stretch = (ways[0] + ways[1]) / np.linalg.norm(start[:2] - goal)
+    assert stretch.max() <= 1 + slack + 1e-5
+    assert stretch.max() > 1 + 0.8 * slack and len(np.unique(samples, axis=0)) == 50
+
+
+def test_an_ellipse_too_small_is_filled_up_with_the_shortest_ways(experience):
+    """Also where the distance calls the goal unreachable outright: the best way through a visited place stands in."""
+
+    class Near(Straight):
+        def paired(self, states, goals):
+            return np.full(len(states), np.inf, np.float32)
+
+    start, goal = experience.states[0], experience.goals[900]
+    ways = np.linalg.norm(experience.goals - start[:2], axis=1) + np.linalg.norm(experience.goals - goal, axis=1)
+    best = experience.states[np.argsort(ways)[:20]]
+    for distance in (Straight(), Near()):
+        seen = dataclasses.replace(experience, distance=distance)
+        samples = EllipseSampler.fit(seen, EllipseSamplerConfig(slack=0.0)).sample(start, goal, 20, np.random.default_rng(0))
+        assert np.array_equal(np.sort(samples, axis=0), np.sort(best, axis=0))
+
+
+def test_costs_within_the_bound_are_taken_at_random_else_the_least():
+    costs, rng = np.array([5.0, 1.0, 3.0, np.inf, 2.0]), np.random.default_rng(0)
+    assert sorted(within_or_best(costs, 3.0, 3, rng)) == [1, 2, 4]
+    assert {int(within_or_best(costs, 3.0, 1, rng)[0]) for _ in range(100)} == {1, 2, 4}
+    assert within_or_best(costs, 0.5, 2, rng).tolist() == [1, 4]
+    assert within_or_best(costs, 0.5, 7, rng).tolist() == [1, 4, 2, 0, 3, 1, 4]
+
+
+def u_experience():
+    """Walks there and back in a corridor that is a U: down x = 0, along y = 0, up x = 1; 120 places from end to end."""
+    rng = np.random.default_rng(0)
+    corners = np.array([[0.0, 1.0], [0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+    way = np.stack([np.interp(np.linspace(0, 3, 120), np.arange(4), column) for column in corners.T], axis=1)
+    walks = []
+    for turn in range(20):
+        places = (way[:: 1 - 2 * (turn % 2)] + rng.normal(0, 0.01, way.shape)).astype(np.float32)
+        walks.append(Trajectory(np.hstack([places, np.zeros_like(places)]), places))
+    return with_pieces(straight_experience(walks), 2_000)  # in a straight line its two ends would be near
+
+
+@pytest.mark.slow
+def test_imagined_nodes_cover_the_way_round_a_u():
+    """1,200 steps, seed 0. A decoder that ignored z would put all in one place, one that ignored the ends on all of the U."""
+    experience = u_experience()
+    config = CvaeConfig(hidden=64, layers=2, waves=16, train_steps=1_200, batch_size=256, learning_rate=4e-3)
+    sampler = CvaeSampler.fit(experience, config)
+    for start, goal, tenths in ((5, 115, range(1, 9)), (10, 50, range(1, 4)), (110, 70, range(6, 9))):
+        ends = torch.as_tensor(experience.goals[[start, goal]])[:, None].expand(-1, 200, -1)
+        places = sampler.model.imagine(*ends, torch.Generator().manual_seed(0)).numpy()
+        gaps = np.linalg.norm(places[:, None] - experience.goals[:120], axis=-1)
+        at = np.histogram(gaps.argmin(axis=1), 10, (0, 120))[0] / 200
+        assert np.median(gaps.min(axis=1)) < 0.06
+        assert at[list(tenths)].min() > 0.03
+        assert at[list(tenths)].sum() > 0.8
+
+
+def test_a_stored_cvae_draws_the_same(experience):
+    fitted = fit_cvae_sampler(experience)
+    again = CvaeSampler.from_tensors(fitted.tensors(), fitted.settings(), experience)
+    draws = [s.sample(experience.states[0], experience.goals[9], 20, np.random.default_rng(0)) for s in (fitted, again)]
+    assert np.array_equal(*draws)
+
+
+def test_a_cvae_tells_its_progress_and_when_it_diverges(experience):
+    seen, experience = [], with_pieces(experience)
+    CvaeSampler.fit(experience, CvaeConfig(hidden=4, train_steps=3, batch_size=8), lambda step, loss: seen.append(step))
+    assert seen == [1, 2, 3]
+    with pytest.raises(FloatingPointError, match="lower learning_rate"):
+        CvaeSampler.fit(experience, CvaeConfig(hidden=4, train_steps=50, batch_size=8, learning_rate=1e30))
+
+
+@pytest.mark.parametrize(
+    ("config", "wrong"),
+    [
+        (BoxSamplerConfig, {"margin": -0.1}),
+        (SpreadSamplerConfig, {"candidates": 0}),
+        (EllipseSamplerConfig, {"slack": -0.1}),
+        (EllipseSamplerConfig, {"candidates": 0}),
+        (CvaeConfig, {"latent": 0}),
+        (CvaeConfig, {"beta": -1.0}),
+        (CvaeConfig, {"learning_rate": 0.0}),
+    ],
+)
+def test_a_wrong_setting_is_named(config, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        config(**wrong)
 
 
 def test_replay_gives_visited_states_only(walk, experience):

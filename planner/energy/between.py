@@ -74,8 +74,8 @@ class BetweenModel:
     @torch.no_grad()
     def sample(self, start: Array, goal: Array, num_samples: int, config: SamplingConfig, rng: np.random.Generator) -> Array:
         """(G,), (G,) -> (num_samples, G) from the fractions' strata, in equal numbers (to rounding), in random order."""
-        strata = min(STRATA, num_samples)
-        ways = self.sample_ways(start, goal, -(-num_samples // strata), strata, config, rng)
+        strata = min(STRATA, max(num_samples, 1))
+        ways = self.sample_ways(start, goal, max(-(-num_samples // strata), 1), strata, config, rng)
         rng.shuffle(ways)
         whole = ways[:-1].reshape(-1, ways.shape[-1])
         points = np.concatenate([whole, ways[-1, rng.permutation(strata)[: num_samples - len(whole)]]])

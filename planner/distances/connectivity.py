@@ -1,0 +1,226 @@
+"""How well two places are connected, by a score learnt against imagined nodes (HTM, arXiv:2002.12336)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..energy.model import generator_from
+from ..energy.networks import mlp
+from ..experience import Experience
+from ..features import PlaceWaves
+from ..samplers.cvae import CvaeSampler, typical_step
+
+Array = NDArray[np.floating]
+
+_NODES = 20_000  # imagined or visited, before training, which draws from them
+_TRIES = 64  # nodes among which one nearby is looked for
+_MEASURED = 4_096  # pairs by which a weight is told in steps
+_STRAIGHT = 0.9  # quantile of their weights: those that get far in so many steps; the rest explore
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectivityDistanceConfig:
+    within: int = 16  # env steps: places that a trajectory joins so soon are connected
+    negatives: int = 50  # per anchor, beside the places that others of its batch reach
+    hidden: int = 128
+    entries: int = 32  # of the two embeddings
+    waves: int = 64  # of `PlaceWaves`
+    train_steps: int = 1_500
+    batch_size: int = 64  # anchors
+    learning_rate: float = 2e-3  # falls to 0 along a cosine
+
+    def __post_init__(self) -> None:
+        for name in ("within", "negatives", "hidden", "entries", "waves", "train_steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+
+
+class Connectivity(nn.Module):
+    """f(x, y) = bias(y) - |a(x) - b(y)|^2: high where y is soon reached from x. Two embeddings, so it may be one-way."""
+
+    log_weights: Tensor  # (within,): of places 1, 2, ... env steps apart, never falling
+
+    def __init__(self, goal_size: int, config: ConnectivityDistanceConfig) -> None:
+        super().__init__()
+        self.places = PlaceWaves(goal_size, config.waves)
+        self.leave = mlp(self.places.size, config.hidden, 2, config.entries)
+        self.arrive = mlp(self.places.size, config.hidden, 2, config.entries + 1)
+        self.register_buffer("log_weights", torch.zeros(config.within))
+
+    def score(self, starts: Tensor, ends: Tensor) -> Tensor:
+        """(..., N, G), (..., M, G) -> (..., N, M)"""
+        left, arrived = self.leave(self.places(starts)), self.arrive(self.places(ends))
+        to, bias = arrived[..., :-1], arrived[..., -1]
+        gaps = (left**2).sum(dim=-1)[..., None] + (to**2).sum(dim=-1)[..., None, :] - 2 * left @ to.mT
+        return bias[..., None, :] - gaps
+
+    def log_weight(self, starts: Tensor, ends: Tensor) -> Tensor:
+        """(..., N, G), (..., M, G) -> (..., N, M): how much lower than f(x, x) f(x, y) is [nats]."""
+        stay = self.score(starts[..., None, :], starts[..., None, :])[..., 0]
+        return stay - self.score(starts, ends)
+
+
+@dataclass(frozen=True, eq=False)
+class ConnectivityDistance:
+    """HTM's edge weight, 1 / softmax of a contrastive score, told in env steps; far pairs are not connected: inf.
+
+    The score f is trained to pick, among imagined nodes and visited places (see `_nodes`), the place that a trajectory reaches
+    within some steps; at best it is log p(y | x) - log p_negative(y | x) and an offset per x. HTM divides exp f by its sum over
+    the graph's nodes, by which the weight of a pair depends on what else is in the graph; here it is divided by that of
+    staying, which cancels the offset as well: weight = exp(f(x, x) - f(x, y)). How great weights become in 1, 2, ... `within`
+    steps along trajectories makes steps of it, and what is greater than the last is inf: so it knows near pairs only, and plan
+    links must be no longer. It knows places, not velocities: of a state it sees what goal it achieves.
+    """
+
+    network: Connectivity
+    goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
+    config: ConnectivityDistanceConfig
+    Config: ClassVar = ConnectivityDistanceConfig
+
+    @classmethod
+    def fit(
+        cls,
+        sampler: CvaeSampler,
+        experience: Experience,
+        config: ConnectivityDistanceConfig | None = None,
+        on_step: Callable[[int, float], None] = lambda step, loss: None,
+    ) -> ConnectivityDistance:
+        """ValueError if no trajectory has two states; FloatingPointError if the loss diverges."""
+        config = config if config is not None else ConnectivityDistanceConfig()
+        rng = np.random.default_rng(experience.seed)
+        pairs = _Successors(experience, config.within)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(experience.seed)
+            network = Connectivity(experience.goals.shape[1], config)
+        network.places.fit(experience.goals, typical_step(experience))
+        _train(network, sampler, pairs, config, rng, on_step)
+        network.eval().requires_grad_(False)
+        network.log_weights.copy_(_log_weights(network, pairs, config.within, rng))
+        return cls(network, experience.goal_of, config)
+
+    @torch.no_grad()
+    def pairwise(self, states: Array, goals: Array) -> Array:
+        """(N, S), (M, G) -> (N, M) env steps, 1 to `within`, or inf."""
+        return self._steps(self.network.log_weight(_tensor(self.goal_of(states)), _tensor(goals)))
+
+    @torch.no_grad()
+    def paired(self, states: Array, goals: Array) -> Array:
+        """(B, S), (B, G) -> (B,)"""
+        return self._steps(self.network.log_weight(_tensor(self.goal_of(states))[:, None], _tensor(goals)[:, None])[:, 0, 0])
+
+    def _steps(self, log_weights: Tensor) -> Array:
+        known = self.network.log_weights.numpy()
+        return np.interp(log_weights.numpy(), known, np.arange(1, len(known) + 1), right=np.inf).astype(np.float32)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.network.state_dict()
+
+    def settings(self) -> dict[str, Any]:
+        return asdict(self.config)
+
+    @classmethod
+    def from_tensors(
+        cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], goal_of: Callable[[Array], Array]
+    ) -> ConnectivityDistance:
+        """KeyError, TypeError or RuntimeError where they do not fit."""
+        config = ConnectivityDistanceConfig(**settings)
+        network = Connectivity(len(tensors["places.low"]), config)
+        network.load_state_dict(dict(tensors))
+        return cls(network.eval().requires_grad_(False), goal_of, config)
+
+
+class _Successors:
+    """Visited places, and those that their trajectories reach next."""
+
+    def __init__(self, experience: Experience, within: int) -> None:
+        lengths = np.array([len(trajectory) for trajectory in experience.trajectories])
+        self.left = np.concatenate([np.arange(length)[::-1] for length in lengths]).clip(max=within)  # (M,) steps
+        self.first = np.flatnonzero(self.left)
+        if len(self.first) == 0:
+            raise ValueError("no trajectory has two states; there is nothing to connect")
+        self.goals = experience.goals
+        far = np.flatnonzero(self.left == self.left.max())
+        self.reach = float(np.linalg.norm(self.goals[far + self.left.max()] - self.goals[far], axis=1).max())  # goal units
+
+    def after(self, rows: NDArray[np.intp], rng: np.random.Generator) -> Array:
+        """(B,) -> (B, G): what is reached from there, up to `within` steps on."""
+        return self.goals[rows + rng.integers(1, self.left[rows] + 1)]
+
+
+def _train(
+    network: Connectivity,
+    sampler: CvaeSampler,
+    pairs: _Successors,
+    config: ConnectivityDistanceConfig,
+    rng: np.random.Generator,
+    on_step: Callable[[int, float], None],
+) -> None:
+    nodes = _nodes(sampler, pairs.goals, rng)
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.train_steps)
+    for step in range(config.train_steps):
+        rows = rng.choice(pairs.first, size=config.batch_size)
+        anchors = pairs.goals[rows]
+        negatives = _some_nearby(nodes, anchors, config.negatives, pairs.reach, rng)
+        starts, positives = _tensor(anchors), _tensor(pairs.after(rows, rng))
+        scores = network.score(starts, positives)  # (B, B): those of other anchors serve as negatives, too
+        drawn = network.score(starts[:, None], _tensor(negatives))[:, 0]  # (B, negatives)
+        loss = torch.nn.functional.cross_entropy(torch.cat([scores, drawn], dim=1), torch.arange(len(rows)))
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the connectivity loss is {loss.item()} at step {step}; lower learning_rate")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        on_step(step + 1, loss.item())
+
+
+def _nodes(sampler: CvaeSampler, goals: Array, rng: np.random.Generator) -> Array:
+    """(M, G) visited -> (N, G): half imagined, one each for as many starts and goals, half visited.
+
+    A graph's start and goal are visited, and so is what stands in for a node imagined in a wall. Nothing is imagined at the
+    foot of a wall, where an agent often is: with imagined negatives alone 2 % of the far pairs in the U world looked connected,
+    with both, and the places that other anchors reach, 0.2 %.
+    """
+    starts, ends, visited = (goals[rng.integers(len(goals), size=_NODES // 2)] for _ in range(3))
+    imagined = sampler.model.imagine(_tensor(starts), _tensor(ends), generator_from(rng)).numpy()
+    return np.concatenate([imagined, visited])
+
+
+def _some_nearby(nodes: Array, anchors: Array, count: int, reach: float, rng: np.random.Generator) -> Array:
+    """(N, G), (B, G) -> (B, count, G) nodes: every other one is within reach of its anchor, if one of 64 tried is.
+
+    As the crow flies: across a wall is where a false connection would be, and nodes from anywhere are hardly ever there.
+    All within reach are alike; were the nearest preferred, nothing would look less connected than an anchor with itself.
+    """
+    tried = nodes[rng.integers(len(nodes), size=(len(anchors), count, _TRIES))]
+    near = np.linalg.norm(tried - anchors[:, None, None], axis=-1) <= reach
+    first = np.where(np.arange(count) % 2 == 0, near.argmax(axis=2), 0)
+    return np.take_along_axis(tried, first[..., None, None], axis=2)[:, :, 0]
+
+
+@torch.no_grad()
+def _log_weights(network: Connectivity, pairs: _Successors, within: int, rng: np.random.Generator) -> Tensor:
+    """(within,): what the log-weight of places 1, 2, ... steps apart on a trajectory comes to, where that goes straight."""
+    known = []
+    for steps in range(1, within + 1):
+        rows = np.flatnonzero(pairs.left >= steps)
+        if len(rows) == 0:  # no trajectory is so long
+            break
+        rows = rng.choice(rows, size=_MEASURED)
+        weights = network.log_weight(_tensor(pairs.goals[rows])[:, None], _tensor(pairs.goals[rows + steps])[:, None])
+        known.append(float(weights.quantile(_STRAIGHT)))
+    return torch.as_tensor(np.maximum.accumulate(known + known[-1:] * (within - len(known))))
+
+
+def _tensor(places: Array) -> Tensor:
+    return torch.as_tensor(np.asarray(places, dtype=np.float32))
