@@ -34,7 +34,8 @@ class GoalEnvAdapter(gym.Wrapper):
       planner can read a state's goal off the state.
     - Reward is -1, and 0 at the goal, whatever two values the env itself pays; the episode terminates there, in a
       continuing task as well. Where the env terminates elsewhere, the episode is truncated.
-    - Success is told as both `is_success` and `success`; nothing else in `info` goes on, since batches cannot carry all of it.
+    - Success is told as both `is_success` and `success`; of all else in `info` only `wall_contact` goes on, where there is one,
+      since batches cannot carry everything.
     """
 
     def __init__(self, env: gym.Env, traits: Traits) -> None:
@@ -58,7 +59,10 @@ class GoalEnvAdapter(gym.Wrapper):
         reward = float(self.compute_reward(observation["achieved_goal"][None], observation["desired_goal"][None], [info])[0])
         arrived = reward == 0.0
         truncated = truncated or (terminated and not arrived)
-        return observation, reward, arrived, truncated, {"is_success": arrived, "success": arrived}
+        told = {"is_success": arrived, "success": arrived}
+        if "wall_contact" in info:
+            told["wall_contact"] = bool(info["wall_contact"])
+        return observation, reward, arrived, truncated, told
 
     def compute_reward(self, achieved_goal: Array, desired_goal: Array, info: Any) -> Array:
         """(B, G), (B, G) -> (B,): -1, or 0 where the env pays its best reward."""

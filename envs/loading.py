@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
-import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import gymnasium as gym
@@ -19,6 +16,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TimeLimit
 
 from .adapter import GoalEnvAdapter, probe
+from .files import is_file, load_from_file, split
 from .guard import EnvError, GuardedEnv
 from .ogbench_maze import OGBenchMaze, is_ogbench_maze
 
@@ -51,7 +49,7 @@ def load_batch(name: str, num_envs: int, **options: Any) -> VectorEnv:
 
     Other people's batches are not used: they cannot be adapted and guarded as their single envs are.
     """
-    if not _is_file(name) and str(_spec(name).vector_entry_point).startswith("envs."):
+    if not is_file(name) and str(_spec(name).vector_entry_point).startswith("envs."):
         try:
             return gym.make_vec(name, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **options)
         except Exception as error:
@@ -77,7 +75,7 @@ def raw_env(name: str, **options: Any) -> gym.Env:
     limit = own.get("max_episode_steps", 1)
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise EnvError(f"{name}: max_episode_steps must be a whole number of at least 1, got {limit!r}")
-    env = _env_of_file(name, own) if _is_file(name) else _registered_env(name, own)
+    env = _env_of_file(name, own) if is_file(name) else _registered_env(name, own)
     if is_ogbench_maze(env):
         try:
             return OGBenchMaze(env, options.get("task_id"))
@@ -94,10 +92,6 @@ def _registered_env(name: str, options: dict[str, Any]) -> gym.Env:
         return gym.make(name, disable_env_checker=True, **options)  # the guard checks, and says what to mend
     except Exception as error:
         raise _cannot_be_made(name, error) from error
-
-
-def _is_file(name: str) -> bool:
-    return ".py:" in name or name.endswith(".py")
 
 
 def _spec(name: str) -> EnvSpec:
@@ -117,19 +111,11 @@ def _spec(name: str) -> EnvSpec:
 
 
 def _env_of_file(name: str, options: dict[str, Any]) -> gym.Env:
-    """Run the file under a private module name, so that no folder beside it is confused with ours, and call its class."""
-    file, _, class_name = name.rpartition(":")
-    path = Path(file or class_name).resolve()
-    if not path.is_file():
-        raise EnvError(f"{name}: there is no file {path}")
-    if not file:
-        raise EnvError(f"{name} names no class; write {name}:NAME_OF_THE_ENV")
+    """Run the file and call its class."""
+    path, _ = split(name)
     limit = options.pop("max_episode_steps", None)
     try:
-        module = _module(path)
-        if not hasattr(module, class_name):
-            raise EnvError(f"{name}: {path.name} defines no {class_name}")
-        made = getattr(module, class_name)(**options)
+        made = load_from_file(name)(**options)
     except EnvError:
         raise
     except Exception as error:
@@ -145,24 +131,6 @@ def _env_of_file(name: str, options: dict[str, Any]) -> gym.Env:
     if limit is None:
         limit = getattr(inner, "max_episode_steps", None)
     return TimeLimit(made, _EPISODE_STEPS if limit is None else int(limit))
-
-
-def _module(path: Path) -> ModuleType:
-    """The file as a module, run once."""
-    private = "_thalweg_env_" + hashlib.sha256(str(path).encode()).hexdigest()[:16]
-    if private not in sys.modules:
-        spec = importlib.util.spec_from_file_location(private, path)
-        assert spec is not None and spec.loader is not None  # a .py file always has both
-        module = importlib.util.module_from_spec(spec)
-        if str(path.parent) not in sys.path:
-            sys.path.append(str(path.parent))  # its neighbours can be imported; last, so that they hide nothing
-        sys.modules[private] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[private]
-            raise
-    return sys.modules[private]
 
 
 def _cannot_be_made(name: str, error: Exception, path: Path | None = None) -> EnvError:

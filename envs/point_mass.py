@@ -30,7 +30,8 @@ class PointMass(PointMassWorld, gym.Env[Any, Array]):
     How it moves is told in `PointMassWorld`.
 
     Reward is -1, and 0 on the step that brings the mass within `tolerance` [m] of the goal, which terminates the
-    episode; `info` says so as `is_success` and `success`. `reset(seed=...)` fixes start, goal and all that follows.
+    episode; `info` says so as `is_success` and `success`, and as `wall_contact` whether a wall stopped the motion.
+    `reset(seed=...)` fixes start, goal and all that follows.
 
     `rows` is the drawing (`#` wall, `.` free) and `scale` the env steps that a cell takes at full speed; by default the
     farthest cells lie about 240 steps apart. Free cells that no way joins are refused unless `connected=False`.
@@ -81,12 +82,13 @@ class PointMass(PointMassWorld, gym.Env[Any, Array]):
         return self._observe(), {}
 
     def step(self, action: Array) -> tuple[dict[str, Array], float, bool, bool, dict[str, Any]]:
-        self._positions, self._velocities = self.advance(self._positions, self._velocities, np.asarray(action)[None])
+        self._positions, self._velocities, touched = self.advance(self._positions, self._velocities, np.asarray(action)[None])
         self._trail.append(self._positions[0])
         observation = self._observe()
         reward = float(self.compute_reward(observation["achieved_goal"], observation["desired_goal"], {}))
         arrived = reward == 0.0
-        return observation, reward, arrived, False, {"is_success": arrived, "success": arrived}
+        info = {"is_success": arrived, "success": arrived, "wall_contact": bool(touched[0])}
+        return observation, reward, arrived, False, info
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]  # gym.Env's type says a list, too
         if self.render_mode is None:

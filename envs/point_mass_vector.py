@@ -86,7 +86,7 @@ class PointMassVector(PointMassWorld, VectorEnv):
     def step(self, actions: Array) -> tuple[dict[str, Array], Array, Flags, Flags, dict[str, Any]]:
         resting = self._over if self.autoreset_mode is AutoresetMode.NEXT_STEP else np.zeros(self.num_envs, dtype=bool)
         resting = resting.copy()
-        self._positions, self._velocities = self.advance(self._positions, self._velocities, np.asarray(actions))
+        self._positions, self._velocities, touched = self.advance(self._positions, self._velocities, np.asarray(actions))
         self._steps += 1
         if resting.any():
             self._start(np.flatnonzero(resting))
@@ -99,13 +99,13 @@ class PointMassVector(PointMassWorld, VectorEnv):
         rewards[resting] = 0.0
         self._over = terminated | truncated
         if self.autoreset_mode is not AutoresetMode.SAME_STEP or not self._over.any():
-            return observations, rewards, terminated, truncated, self._infos(terminated, ~resting)
+            return observations, rewards, terminated, truncated, self._infos(terminated, touched, ~resting)
         over = self._over.copy()
         final = np.full(self.num_envs, None, dtype=object)
         for i in np.flatnonzero(over):
             final[i] = {key: values[i].copy() for key, values in observations.items()}
-        infos = self._infos(terminated, ~over) | {"final_obs": final, "_final_obs": over}
-        infos |= {"final_info": self._infos(terminated, over), "_final_info": over.copy()}
+        infos = self._infos(terminated, touched, ~over) | {"final_obs": final, "_final_obs": over}
+        infos |= {"final_info": self._infos(terminated, touched, over), "_final_info": over.copy()}
         self._start(np.flatnonzero(over))
         return self._observe(), rewards, terminated, truncated, infos
 
@@ -133,12 +133,12 @@ class PointMassVector(PointMassWorld, VectorEnv):
         return {"observation": states, "achieved_goal": positions, "desired_goal": self._goals.copy()}
 
     @staticmethod
-    def _infos(arrived: Flags, told: Flags) -> dict[str, Any]:
+    def _infos(arrived: Flags, touched: Flags, told: Flags) -> dict[str, Any]:
         """Gymnasium's batched infos: each value beside a mask of the envs that said it; nothing if none did."""
         if not told.any():
             return {}
-        said = arrived & told
-        return {"is_success": said, "_is_success": told, "success": said.copy(), "_success": told.copy()}
+        said = {"is_success": arrived & told, "success": arrived & told, "wall_contact": touched & told}
+        return said | {f"_{name}": told.copy() for name in said}
 
 
 def random_maze_vector(num_envs: int, size: int = 8, loops: int = 4, maze_seed: int = 0, **settings: Any) -> PointMassVector:

@@ -61,15 +61,15 @@ class PointMassWorld:
         self.goal_space = spaces.Dict(observation=state, achieved_goal=position, desired_goal=position)
         self.push_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
 
-    def advance(self, positions: Array, velocities: Array, actions: Array) -> tuple[Array, Array]:
-        """(B, 2) each -> positions and velocities (B, 2) one step later."""
+    def advance(self, positions: Array, velocities: Array, actions: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """(B, 2) each -> positions and velocities (B, 2) one step later, and whether a wall stopped the motion (B,)."""
         pushes = np.minimum(np.maximum(actions.astype(np.float64), -1.0), 1.0) * self.max_push
         velocities = velocities + pushes * self.time_step
         x, y = velocities.T
         speed = np.sqrt(x * x + y * y)
         velocities = velocities * (self.max_speed / np.maximum(speed, self.max_speed))[:, None]
         positions, stopped = self.map.move(positions, velocities * self.time_step)
-        return positions, np.where(stopped, 0.0, velocities)
+        return positions, np.where(stopped, 0.0, velocities), stopped.any(axis=1)
 
     def compute_reward(self, achieved_goal: Array, desired_goal: Array, info: Any) -> Array:
         """(..., G), (..., G) -> (...): -1, or 0 within self.tolerance [m]. Batched: HER calls it on whole minibatches."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import checked_nodes, checked_steps
 from .data import Plan
-from .graph import build_graph, shortest_plan
+from .graph import Search, link_steps, search_csgraph, shortest_plan
 from .protocols import DistanceModel, StateSampler
 
 Array = NDArray[np.floating]
@@ -19,7 +20,7 @@ Array = NDArray[np.floating]
 class GraphPlannerConfig:
     num_nodes: int = 100
     stride: float = 16.0  # a link costs little more than its steps up to here [env steps], far more beyond
-    max_edge: float = 40.0  # longest link [env steps]: used where nothing else closes a gap
+    max_edge: float = 80.0  # longest link [env steps]: used where nothing else closes a gap
 
     def __post_init__(self) -> None:
         if self.num_nodes < 0:
@@ -30,7 +31,7 @@ class GraphPlannerConfig:
 
 def config_for(sure_edge: float, num_nodes: int) -> GraphPlannerConfig:
     """The planner of an agent that is sure of links so many predicted env steps long: see `audit.sure_edge`."""
-    return GraphPlannerConfig(num_nodes=num_nodes, stride=sure_edge, max_edge=2.5 * sure_edge)
+    return GraphPlannerConfig(num_nodes=num_nodes, stride=sure_edge, max_edge=5 * sure_edge)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +40,14 @@ class GraphPlanner:
     distance: DistanceModel
     goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
     config: GraphPlannerConfig
+    search: Search = search_csgraph  # or graph.search_networkx
 
     def plan(self, state: Array, goal: Array, rng: np.random.Generator) -> Plan:
-        """(S,), (G,) -> Plan; raises NoPathError, never returns a bad plan."""
-        nodes = self.sampler.sample(state, goal, self.config.num_nodes, rng)
+        """(S,), (G,) -> Plan; raises NoPathError, never returns a bad plan. CheckError, naming it, for a part that misbehaves."""
+        count = self.config.num_nodes
+        nodes = self.sampler.sample(state, goal, count, rng)
+        nodes = checked_nodes(nodes, count, len(state), type(self.sampler).__name__)
         targets = np.vstack([self.goal_of(nodes), goal])
         steps = self.distance.pairwise(np.vstack([state, nodes]), targets)  # row 0 is the start, last column the goal
-        return shortest_plan(build_graph(steps, self.config.max_edge, self.config.stride), nodes)
+        steps = checked_steps(steps, (count + 1, count + 1), type(self.distance).__name__)
+        return shortest_plan(link_steps(steps, self.config.max_edge), nodes, self.config.stride, self.search)

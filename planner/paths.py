@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import dijkstra
 
 from .data import GoalEntries, Trajectory, VisitedPlaces, farthest_points, resample_by_arc_length
-from .graph import edge_costs
+from .graph import edge_costs, trace
 from .protocols import DistanceModel
 
 Array = NDArray[np.floating]
@@ -142,7 +142,7 @@ def _paths_through(
     pairs = list(zip(starts[chosen], ends[chosen], strict=True))
     tried = np.zeros(costs.shape, dtype=bool)
     for _ in range(_SEARCHES):
-        routes = [_trace(before[start], start, end) for start, end in pairs]
+        routes = [trace(before[start], start, end) for start, end in pairs]
         here, there = np.array(sorted({link for route in routes for link in itertools.pairwise(route)})).T
         new = ~tried[here, there]
         here, there = here[new], there[new]
@@ -153,11 +153,3 @@ def _paths_through(
         costs[here[closed], there[closed]] *= _CLOSED
         _, before = dijkstra(costs, return_predecessors=True)
     return np.stack([resample_by_arc_length(goals[route], _POINTS) for route in routes])
-
-
-def _trace(before: NDArray[np.integer], start: int, end: int) -> list[int]:
-    """Walk one row of predecessors back from `end` to `start`, and turn it round."""
-    path = [int(end)]
-    while path[-1] != start:
-        path.append(int(before[path[-1]]))
-    return path[::-1]

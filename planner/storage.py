@@ -66,6 +66,11 @@ def stored_names(folder: Path) -> list[str]:
     return sorted(_read_manifest(folder))
 
 
+def stored_digests(folder: Path) -> dict[str, str]:
+    """Each listed file's SHA-256."""
+    return {name: entry["sha256"] for name, entry in _read_manifest(folder).items()}
+
+
 def verify(folder: Path) -> list[str]:
     """The names of all listed files, each of them read and checked."""
     names = stored_names(folder)

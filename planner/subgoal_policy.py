@@ -128,19 +128,22 @@ class SubgoalPolicy:
         self._allow(pursuit, first)
 
     def _advance(self, pursuits: tuple[Pursuit, ...], states: Array) -> None:
-        """Move each pursuit on to the farthest of its next waypoints within reach."""
-        offsets = range(self.config.look_ahead + 1)
-        ahead = [[min(p.current + k, len(p.targets) - 1) for k in offsets] for p in pursuits]
-        for pursuit, here, places in zip(pursuits, states, ahead, strict=True):
-            if pursuit.current == len(pursuit.targets) - 1:
-                continue
-            steps = self.distance.pairwise(here[None], pursuit.targets[places].astype(np.float32))[0]
-            within = [place for place, count in zip(places, steps, strict=True) if count <= self.config.reach]
+        """Move each pursuit on to the farthest of its next waypoints within reach; all are asked about at once."""
+        rows = [row for row, pursuit in enumerate(pursuits) if pursuit.current < len(pursuit.targets) - 1]
+        if not rows:
+            return
+        places = [range(p.current, min(p.current + self.config.look_ahead + 1, len(p.targets))) for p in pursuits]
+        here = np.repeat(states[rows], [len(places[row]) for row in rows], axis=0)
+        there = np.concatenate([pursuits[row].targets[places[row]] for row in rows]).astype(np.float32)
+        ends = np.cumsum([len(places[row]) for row in rows])[:-1]
+        for row, steps in zip(rows, np.split(self.distance.paired(here, there), ends), strict=True):
+            within = np.flatnonzero(steps <= self.config.reach)
+            ahead = within[-1] if len(within) else 0
             if steps[0] <= self.config.arrival:
-                within.append(places[1])
-            if within and max(within) > pursuit.current:
-                pursuit.current = max(within)
-                self._allow(pursuit, float(steps[places.index(pursuit.current)]))
+                ahead = max(ahead, 1)
+            if ahead > 0:
+                pursuits[row].current += int(ahead)
+                self._allow(pursuits[row], float(steps[ahead]))
 
     def _allow(self, pursuit: Pursuit, steps: float) -> None:
         """Set the time for an edge that is predicted to take so many env steps."""

@@ -12,33 +12,37 @@ import tyro
 
 from scripts.bench_common import make_row, tick
 from scripts.bench_energy import bench_corridor, bench_energy, bench_mixture, bench_valley, bench_ways
+from scripts.bench_planners import bench_plan, bench_planners
 from scripts.common import UsageError, run
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    name: tyro.conf.Positional[str]  # envs, truth, agent, solve, parallel, energy, valley, mixture, corridor or ways
+    name: tyro.conf.Positional[str]  # what to measure; a wrong name is answered with all there are
     out: Path  # for bench.json
     num_envs: int = 1024  # of a batch
     repeats: int = 5  # of each measurement; the median counts
     seeds: int = 5  # of `solve`, `parallel`, `valley`, `mixture`, `corridor` and `ways`: trainings of each
     limit: float = 300.0  # of `solve`: seconds after which a training is given up, and counts so long
-    run: Path | None = None  # of `energy`: a folder that scripts.train wrote
-    pairs: int = 500  # of `energy`: of start and goal
+    run: Path | None = None  # of `energy` and `plan`: a folder that scripts.train wrote
+    runs: tuple[Path, ...] = ()  # of `planners`: such folders
+    pairs: int = 500  # of `energy` and `plan`: of start and goal
+    episodes: int = 100  # of `planners`: env seeds
+    workers: int = 1  # of `planners`: processes
     progress: bool = True
 
 
 def main(options: Options) -> None:
     if options.name not in BENCHES:
         raise UsageError(f"there is no benchmark {options.name!r}; choose from {', '.join(BENCHES)}")
-    for name in ("num_envs", "repeats", "seeds", "pairs"):
+    for name in ("num_envs", "repeats", "seeds", "pairs", "episodes", "workers"):
         if getattr(options, name) < 1:
             raise UsageError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
 
     from planner.storage import json_to_bytes
 
-    figures = BENCHES[options.name](options)
     options.out.mkdir(parents=True, exist_ok=True)
+    figures = BENCHES[options.name](options)
     (options.out / "bench.json").write_bytes(json_to_bytes({"bench": options.name, **_hardware(), "rows": figures}))
     for row in figures:
         ratio = "" if row["ratio"] is None else f"{row['ratio']:>9.1f} x"
@@ -165,6 +169,8 @@ BENCHES: dict[str, Callable[[Options], list[dict[str, Any]]]] = {
     "mixture": bench_mixture,
     "corridor": bench_corridor,
     "ways": bench_ways,
+    "planners": bench_planners,
+    "plan": bench_plan,
 }
 
 

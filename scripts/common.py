@@ -32,7 +32,7 @@ def run(command: Callable[[Any], None], options: type) -> None:
 def _is_bad_input(error: Exception) -> bool:
     known = ("UsageError", "DamagedError", "NotFiniteError", "NoPathError", "FloatingPointError", "DivergedError", "EnvError")
     # by name: importing them all would import torch for nothing
-    return type(error).__name__ in (*known, "ReplayMemoryError")
+    return type(error).__name__ in (*known, "ReplayMemoryError", "CheckError")
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -63,5 +63,5 @@ def parse_env_kwargs(text: str) -> dict[str, Any]:
     return kwargs
 
 
-PLANNERS = ("none", "replay", "energy")
+PLANNERS = ("none", "box", "replay", "spread", "ellipse", "cvae", "energy", "trajectory", "oracle")
 DISTANCES = ("euclidean", "q_value", "distributional", "quasimetric", "ensemble", "oracle")

@@ -2,82 +2,176 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scripts.common import PLANNERS, UsageError, parse_env_kwargs, parse_seeds, run
-from scripts.runs import load_run
+from scripts.common import UsageError, parse_env_kwargs, parse_seeds, run
+from scripts.parts import check_planner_names
+
+if TYPE_CHECKING:
+    from planner.protocols import GoalPolicy
+    from planner.results import EpisodeRow
+    from scripts.runs import Run
+
+_CHUNK = 25  # episodes side by side; always the same ones, since a batch's size shows in the last bits of its actions
+_OF_A_RUN = ("checkpoint/policy.safetensors", "energy/model.safetensors", "links.json")  # what its planners are made of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     run: Path  # a folder that scripts.train wrote
-    out: Path  # for results.csv and summary.json
-    planners: str = "none,replay,energy"
+    out: Path  # for results.csv and summary.json; a second call with the same settings finishes what is missing
+    planners: str = "none,replay,energy"  # also box, spread, ellipse, cvae, trajectory, oracle, my.py:MySampler
+    distance: str = "quasimetric"  # that the graph is built on; a name of scripts.audit, or my.py:MyDistance
     seeds: str = "0:100"  # a:b or 1,5,9
     nodes: int = 100  # of each graph
     episode_steps: int | None = None  # length of an episode; by default the env's own
     difficulty: float | None = None  # draw only pairs farther apart than this quantile, where the env knows it
     env_kwargs: str = "{}"  # of the env, as JSON, over those of the run: '{"task_id": 3}'
+    workers: int = 1  # processes
     progress: bool = True
 
 
 def main(options: Options) -> None:
-    seeds = parse_seeds(options.seeds)
-    names = options.planners.split(",")
-    unknown = [name for name in names if name not in PLANNERS]
-    if unknown:
-        raise UsageError(f"--planners {unknown[0]!r} is unknown; choose from {', '.join(PLANNERS)}")
+    seeds, names = parse_seeds(options.seeds), options.planners.split(",")
+    check_planner_names(names)
+    parse_env_kwargs(options.env_kwargs)
     if options.episode_steps is not None and options.episode_steps < 1:
         raise UsageError(f"--episode-steps must be at least 1, got {options.episode_steps}")
-    if options.nodes < 1:
-        raise UsageError(f"--nodes must be at least 1, got {options.nodes}")
+    if options.nodes < 1 or options.workers < 1:
+        raise UsageError(f"--nodes and --workers must be at least 1, got {options.nodes} and {options.workers}")
 
-    env_kwargs = parse_env_kwargs(options.env_kwargs)
-
-    import torch
-    from tqdm import tqdm
-
-    import envs  # noqa: F401 (registers ours)
-    from envs.loading import env_maker
-    from planner.evaluation import evaluate, rows_to_csv, summarise
+    from planner.results import summarise
     from planner.storage import json_to_bytes
 
-    torch.set_num_threads(1)
-    trained = load_run(options.run)
-    env = trained.env
-    settings = trained.env_kwargs | env_kwargs
-    if options.episode_steps is not None:
-        settings["max_episode_steps"] = options.episode_steps
-    if options.difficulty is not None:
-        settings["difficulty"] = options.difficulty
-    make_env = env_maker(env, **settings)
-    policies = {name: trained.policy(name, options.nodes) for name in names}
-    options.out.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for name, policy in policies.items():
-        with tqdm(total=len(seeds), desc=f"{env} {name}", disable=not options.progress) as bar:
-            rows += evaluate(policy, make_env, seeds, env, name, partial(_count, bar))
-        (options.out / "results.csv").write_text(rows_to_csv(rows))
-    summary = summarise(rows)
+    setting = Setting.of(options)
+    for name in names:
+        setting.policy(name)  # what has to be learned is, once, and what is wrong shows before anything is run
+    rows = evaluate_all(options.out, setting, names, seeds, options.workers, options.progress)
+    order = {name: place for place, name in enumerate(names)}
+    summary = summarise(sorted(rows, key=lambda row: (order[row.planner], row.seed)))
     (options.out / "summary.json").write_bytes(json_to_bytes(summary))
-    print(table(env, summary))
+    print(table(setting.trained.env, summary))
 
 
-def _count(bar: Any, row: Any) -> None:
-    bar.update()
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """All that an episode depends on but its seed and its planner; a plain value, so that a process can be handed it."""
+
+    run: str
+    nodes: int
+    distance: str
+    episode_steps: int | None
+    difficulty: float | None
+    env_kwargs: str
+
+    @classmethod
+    def of(cls, options: Options) -> Setting:
+        own = {name: getattr(options, name) for name in cls.__dataclass_fields__}
+        return cls(**{**own, "run": str(options.run)})
+
+    @property
+    def trained(self) -> Run:
+        return _trained(self.run)
+
+    def policy(self, name: str) -> GoalPolicy:
+        return _policy(self, name)
+
+    def env_settings(self) -> dict[str, Any]:
+        own = {"max_episode_steps": self.episode_steps, "difficulty": self.difficulty}
+        known = {name: value for name, value in own.items() if value is not None}
+        return self.trained.env_kwargs | parse_env_kwargs(self.env_kwargs) | known
+
+
+@lru_cache(maxsize=4)
+def _trained(folder: str) -> Run:
+    import torch
+
+    import envs  # noqa: F401 (registers ours)
+    from scripts.runs import load_run
+
+    torch.set_num_threads(1)
+    return load_run(Path(folder))
+
+
+@lru_cache(maxsize=64)
+def _policy(setting: Setting, name: str) -> GoalPolicy:
+    from scripts.parts import make_distance, make_policy
+
+    return make_policy(setting.trained, name, setting.nodes, make_distance(setting.trained, setting.distance))
+
+
+Task = tuple[Setting, str, tuple[int, ...]]  # a planner and the seeds of one chunk
+
+
+def evaluate_all(
+    out: Path, setting: Setting, names: Sequence[str], seeds: Sequence[int], workers: int, progress: bool
+) -> list[EpisodeRow]:
+    """Run each planner on each seed and return the rows; those in `out` already are not run again.
+
+    UsageError if `out` holds rows of other settings.
+    """
+    from tqdm import tqdm
+
+    from planner.results import ResultsFile
+    from scripts.workers import run_tasks
+
+    out.mkdir(parents=True, exist_ok=True)
+    _check_settings(out, setting)
+    try:
+        results = ResultsFile(out / "results.csv")
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    chunks = [tuple(seeds[i : i + _CHUNK]) for i in range(0, len(seeds), _CHUNK)]
+    done = [(name, seed) for name in names for seed in seeds if results.holds(name, seed)]
+    missing: list[Task] = [
+        (setting, name, chunk) for name in names for chunk in chunks if {(name, seed) for seed in chunk} - set(done)
+    ]
+    total = len(names) * len(seeds)
+    with tqdm(total=total, initial=len(done), desc=setting.trained.env, unit="episode", disable=not progress) as bar:
+        for _, rows in run_tasks(_run_chunk, missing, workers):
+            bar.update(len(results.add(rows)))
+    return [row for row in results.rows if row.planner in names and row.seed in seeds]
+
+
+def _run_chunk(task: Task) -> list[EpisodeRow]:
+    from envs.loading import env_maker
+    from planner.evaluation import evaluate
+
+    setting, name, seeds = task
+    env = setting.trained.env
+    return evaluate(setting.policy(name), env_maker(env, **setting.env_settings()), seeds, env, name)
+
+
+def _check_settings(out: Path, setting: Setting) -> None:
+    """What is added to a results.csv must be comparable with what is there: the same run, as it is now, and the same task."""
+    from planner.storage import json_to_bytes, stored_digests
+
+    digests = stored_digests(setting.trained.folder)
+    task = {**asdict(setting), "files": {name: digests.get(name) for name in _OF_A_RUN}}
+    path = out / "evaluation.json"
+    if (out / "results.csv").exists():
+        before = json.loads(path.read_text()) if path.exists() else {}
+        differs = sorted(name for name in task if name != "run" and task[name] != before.get(name))
+        if differs:
+            raise UsageError(f"{out} holds results with other {', '.join(differs)}; name another --out, or remove it")
+    path.write_bytes(json_to_bytes(task))
 
 
 def table(env: str, summary: dict[str, dict[str, Any]]) -> str:
     """The summary as lines of text."""
-    lines = [f"{env:<16}{'success':>9}{'95 % interval':>16}{'steps':>8}{'detour':>8}{'replans':>9}{'plan ms':>9}"]
+    head = f"{env:<22}{'success':>9}{'95 % interval':>16}{'steps':>8}{'detour':>8}{'contacts':>10}{'replans':>9}{'plan ms':>9}"
+    lines = [head]
     for name, figures in summary.items():
         low, high = figures["success_ci"]
         lines.append(
-            f"  {name:<14}{figures['success']:>9.2f}{f'{low:.2f} to {high:.2f}':>16}{figures['steps_iqm']:>8.1f}"
-            f"{_number(figures['detour_mean'], 3):>8}{figures['replans_mean']:>9.2f}{_number(figures['plan_ms_median'], 0):>9}"
+            f"  {name[-20:]:<20}{figures['success']:>9.2f}{f'{low:.2f} to {high:.2f}':>16}{figures['steps_iqm']:>8.1f}"
+            f"{_number(figures['detour_mean'], 3):>8}{_number(figures['wall_contacts_mean'], 1):>10}"
+            f"{figures['replans_mean']:>9.2f}{_number(figures['plan_ms_median'], 1):>9}"
         )
     return "\n".join(lines)
 

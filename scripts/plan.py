@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import PLANNERS, UsageError, run
+from scripts.common import UsageError, run
+from scripts.parts import check_planner_names, make_planner, make_policy
 from scripts.runs import Run, load_run
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ class Options:
 
 
 def main(options: Options) -> None:
-    if options.planner not in PLANNERS[1:]:
-        raise UsageError(f"--planner {options.planner!r} is unknown; choose from {', '.join(PLANNERS[1:])}")
+    check_planner_names([options.planner])
+    if options.planner == "none":
+        raise UsageError("--planner none plans nothing; name one that does")
     if options.nodes < 1 or options.episode_steps < 1:
         raise UsageError(f"--nodes and --episode-steps must be at least 1, got {options.nodes} and {options.episode_steps}")
     import torch
@@ -86,7 +88,7 @@ def plan_and_draw(
     start, target = observation["achieved_goal"], observation["desired_goal"]
     if goal is not None and (target.shape != (len(goal),) or not np.allclose(target, goal, atol=1e-4)):
         raise UsageError(f"--goal: {trained.env} does not take the goal from its reset options; leave --goal out")
-    planner = trained.planner(name, nodes)
+    planner = make_planner(trained, name, nodes)
     plan = planner.plan(observation["observation"], target, np.random.default_rng(seed))
     trail, frames = _drive(trained, name, nodes, env, observation)
     walls, shortest_route = walls_of(env), getattr(env.unwrapped, "shortest_route", None)
@@ -146,7 +148,7 @@ def _drive(trained: Run, name: str, nodes: int, env: Any, observation: Any) -> t
     from envs.guard import EnvError
     from envs.point_mass import PointMass
 
-    policy = trained.policy(name, nodes)
+    policy = make_policy(trained, name, nodes)
     trail, frames, state, done = [observation["achieved_goal"]], [], None, False
     filmed = env.render_mode == "rgb_array"
     while not done:

@@ -1,4 +1,4 @@
-"""A run folder turned into what it holds: agent, distances, samplers, planners, policies."""
+"""A run folder turned into what it holds: agent, distances, energy model, experience."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import PLANNERS, UsageError, parse_env_kwargs
+from scripts.common import UsageError, parse_env_kwargs
 
 if TYPE_CHECKING:
     from planner.experience import Experience
-    from planner.graph_planner import GraphPlanner
-    from planner.protocols import GoalPolicy
 
 _LONGEST_DRIVE, _DRIVES, _DRIVE_SEED = 24, 400, 500_000  # env steps, drives, first env seed: for `measure_links`
 ENSEMBLE = ("quasimetric", "q_value")  # the planner's own distance: each is sure where the other is not
@@ -65,7 +63,7 @@ class Run:
         links = {"sure_edge": sure_edge(predicted, np.isfinite(drives.taken)), "drives": _DRIVES}
         write_files(self.folder, {"links.json": json_to_bytes(links)})
 
-    def distance(self, name: str = "ensemble") -> Any:
+    def distance(self, name: str = "quasimetric") -> Any:
         """A distance model by name; one that has to be learned is, on its first use, and stored with the run."""
         from planner.distances.ensemble import EnsembleDistance
         from planner.distances.euclidean import EuclideanDistance
@@ -165,31 +163,6 @@ class Run:
         from planner.experience import Experience
 
         return Experience(self.trajectories, self.goal_of, self.distance(), self.sure_edge, self.config["seed"])
-
-    def sampler(self, name: str) -> Any:
-        """A sampler by name, with what it has learned."""
-        from planner.samplers import SAMPLERS
-        from planner.samplers.energy import EnergySampler
-
-        if name == "energy":
-            return EnergySampler(self.energy_model(), self.experience)
-        return SAMPLERS[name].fit(self.experience)
-
-    def planner(self, name: str, num_nodes: int) -> GraphPlanner:
-        from planner.graph_planner import GraphPlanner, config_for
-
-        return GraphPlanner(self.sampler(name), self.distance(), self.goal_of, config_for(self.sure_edge, num_nodes))
-
-    def policy(self, name: str, num_nodes: int) -> GoalPolicy:
-        from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
-
-        if name not in PLANNERS:
-            raise UsageError(f"planner {name!r} is unknown; choose from {', '.join(PLANNERS)}")
-        if name == "none":
-            return self.agent
-        planner = self.planner(name, num_nodes)
-        config = SubgoalPolicyConfig(reach=self.sure_edge, direct=self.sure_edge)
-        return SubgoalPolicy(self.agent, planner, planner.distance, self.goal_of, config)
 
 
 def load_run(folder: Path, progress: bool = True) -> Run:

@@ -13,7 +13,7 @@ from agents.config import AgentConfig
 from planner.energy.config import EnergyConfig
 from scripts.common import UsageError, parse_env_kwargs, run
 
-_FITTED = ("distances/", "energy/", "links.json", "timing.json")  # files of a run that follow its training
+_FITTED = ("distances/", "samplers/", "energy/", "links.json", "timing.json")  # files of a run that follow its training
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,7 +52,7 @@ def test_arrival_pays_nothing_and_ends_the_episode():
     outcomes = [env.step(np.array([1.0, 0.0]))[1:] for _ in range(4)]
     arrived = next(i for i, outcome in enumerate(outcomes) if outcome[1])
     assert all(outcome[0] == -1.0 and not outcome[3]["is_success"] for outcome in outcomes[:arrived])
-    assert outcomes[arrived][0] == 0.0 and outcomes[arrived][3] == {"is_success": True, "success": True}
+    assert outcomes[arrived][0] == 0.0 and outcomes[arrived][3]["is_success"] and outcomes[arrived][3]["success"]
 
 
 def test_rewards_in_a_batch_are_those_one_by_one():
@@ -188,3 +188,15 @@ def test_an_impossible_batch_is_refused(settings, word):
 def test_a_world_without_a_pair_far_enough_apart_says_so():
     with pytest.raises(ValueError, match="tolerance of 10"):
         gym.make("PointMass-v0", tolerance=10.0).reset(seed=0)
+
+
+def test_a_step_says_whether_a_wall_stopped_it():
+    """Against the right wall; alone and in a batch."""
+    env = gym.make("PointMass-v0").unwrapped
+    env.reset(seed=0, options={"start": (3.85, 2.0), "goal": (1.1, 2.0)})
+    told = [env.step(np.array([1.0, 0.0]))[3]["wall_contact"] for _ in range(6)]
+    assert told == [False, False, False, True, True, True]
+    batch = gym.make_vec("PointMass-v0", num_envs=2, vectorization_mode="vector_entry_point")
+    batch.reset(seed=0)
+    infos = [batch.step(np.tile([1.0, 0.0], (2, 1)))[4] for _ in range(49)]
+    assert not infos[0]["wall_contact"].any() and any(info["wall_contact"].any() for info in infos)

@@ -11,6 +11,9 @@ class Straight:
     def pairwise(self, states, goals):
         return np.linalg.norm(states[:, None] - goals, axis=-1)
 
+    def paired(self, states, goals):
+        return np.linalg.norm(states - goals, axis=-1)
+
 
 class Walker:
     """One unit a step towards the goal; it can be held fast."""

@@ -1,0 +1,155 @@
+"""`scripts.bench graph`: graphs that are built once, against the graph built anew for a query and a search of all of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from scripts.bench_common import make_row, tick
+from scripts.common import UsageError
+from scripts.runs import load_run
+
+if TYPE_CHECKING:
+    from planner.data import Trajectory
+    from planner.protocols import Planner
+    from scripts.bench import Options
+
+_NODES, _POOL = 4_000, 16_000  # of the roadmap, chosen among so many visited states
+_QUERY_NODES, _QUERIES = 1_000, 20  # of the graph that is built for each query, and how often it is
+_WORLD, _WALKS, _WALK_STEPS, _TURN = "PointMassMaze15-v0", 10_000, 100, 0.05  # a walk turns once in 20 steps
+_PAIRS = 100  # of start and goal
+
+
+def bench_graph(options: Options) -> list[dict[str, Any]]:
+    """Seconds to build and milliseconds to plan: a run's roadmap of 4,000 nodes, and all of 1,000,000 visited states."""
+    if options.run is None:
+        raise UsageError("bench graph needs a run: name a folder that scripts.train wrote with --run")
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    from tqdm import tqdm
+
+    with tqdm(total=2, disable=not options.progress) as bar:
+        # a process of its own, so that what it holds at most is known
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            visited = process.submit(visited_figures).result()
+        tick(bar)
+        roadmap = roadmap_figures(load_run(options.run, options.progress), options.repeats)
+        tick(bar)
+    return roadmap + visited
+
+
+def roadmap_figures(run: Any, repeats: int) -> list[dict[str, Any]]:
+    import numpy as np
+    import torch
+
+    from planner.data import farthest_points
+    from planner.graph import edge_costs, search_networkx
+    from planner.graph_planner import GraphPlanner, config_for
+    from planner.roadmap import RoadmapConfig, RoadmapPlanner
+    from planner.samplers.replay import ReplaySampler
+
+    torch.set_num_threads(1)
+    experience, links, rng = run.experience, config_for(run.sure_edge, _QUERY_NODES), np.random.default_rng(0)
+    config = RoadmapConfig(stride=links.stride, max_edge=links.max_edge)
+    distance = run.distance("quasimetric")
+    peer = GraphPlanner(ReplaySampler.fit(experience), distance, run.goal_of, links, search_networkx)
+    built: dict[str, list[float]] = {"ours": [], "peer": []}
+    for _ in range(repeats):
+        began = time.perf_counter()
+        some = experience.states[rng.permutation(len(experience.states))[:_POOL]]
+        nodes = some[farthest_points(run.goal_of(some), min(_NODES, len(some)), rng)]
+        ours = RoadmapPlanner.build(nodes, distance, run.goal_of, config)
+        built["ours"].append(time.perf_counter() - began)
+    began = time.perf_counter()
+    distance.pairwise(nodes, run.goal_of(nodes))
+    built["peer"].append(time.perf_counter() - began)
+    starts, goals = (rng.integers(len(experience.states), size=10 * _PAIRS) for _ in range(2))
+    times: dict[str, list[float]] = {"ours": [], "peer": []}
+    costs: dict[str, list[float]] = {"ours": [], "peer": []}
+    for i, (start, goal) in enumerate(zip(experience.states[starts], experience.goals[goals], strict=True)):
+        both: dict[str, Planner] = {"ours": ours, "peer": peer} if i < _QUERIES else {"ours": ours}
+        for who, planner in both.items():
+            began = time.perf_counter()
+            plan = planner.plan(start, goal, rng)
+            times[who].append(1e3 * (time.perf_counter() - began))
+            costs[who].append(float(edge_costs(plan.edge_steps, links.stride).sum()))
+    costs["ours"] = costs["ours"][:_QUERIES]  # of the same pairs
+    against = f"{_QUERY_NODES:,} replay nodes for each query"
+    return [
+        *_times(f"plan, {len(nodes):,} nodes", "ms", against, times),
+        _faster(make_row(f"build, {len(nodes):,} nodes", "s", "the matrix of all distances alone", built)),
+        {**make_row("cost of a plan, same pairs", "", against, costs), "ratio": None},
+    ]
+
+
+def visited_figures() -> list[dict[str, Any]]:
+    import resource
+
+    import numpy as np
+    from scipy.sparse.csgraph import dijkstra
+
+    from planner.data import GoalEntries
+    from planner.visited import VisitedPlanner, VisitedPlannerConfig, visited_graph
+
+    rng = np.random.default_rng(0)
+    walks = random_walks(rng)
+    began = time.perf_counter()
+    planner = VisitedPlanner.build(walks, GoalEntries((0, 1)), VisitedPlannerConfig(), rng)
+    built = {"ours": [time.perf_counter() - began], "peer": []}
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # kB on Linux
+    began = time.perf_counter()
+    graph, _ = visited_graph(walks)
+    built["peer"].append(time.perf_counter() - began)
+    times: dict[str, list[float]] = {"ours": [], "peer": []}
+    excess = []
+    for start, goal in rng.integers(graph.shape[0], size=(_PAIRS, 2)):
+        began = time.perf_counter()
+        plan = planner.plan(planner.states[start], planner.states[goal], rng)
+        times["ours"].append(1e3 * (time.perf_counter() - began))
+        began = time.perf_counter()
+        lengths, _ = dijkstra(graph, indices=start, return_predecessors=True)
+        times["peer"].append(1e3 * (time.perf_counter() - began))
+        excess.append(100 * (plan.total_steps / float(lengths[goal]) - 1))
+    what, against = f"{graph.shape[0]:,} states", "a search of all of it"
+    alone = {"ratio": None, "peer": None, "against": against, "repeats": {}}
+    return [
+        *_times(f"plan, {what}", "ms", against, times),
+        _faster(make_row(f"build, {what}", "s", "without regions", built)),
+        {"what": f"longer than the shortest, {what}", "unit": "%, median", "ours": float(np.median(excess)), **alone},
+        {"what": f"longer than the shortest, {what}", "unit": "%, at most", "ours": max(excess), **alone},
+        {"what": f"memory, {what}", "unit": "GB at most", "ours": memory, **alone},
+    ]
+
+
+def random_walks(rng: Any) -> list[Trajectory]:
+    """1,000,000 places in a maze: 10,000 walks that start anywhere and now and then push another way."""
+    import numpy as np
+
+    import envs  # noqa: F401 (registers ours)
+    from envs.loading import load_env
+    from planner.data import Trajectory
+
+    world: Any = load_env(_WORLD).unwrapped
+    positions = world.map.sample_free(_WALKS, rng)
+    velocities, pushes = np.zeros((_WALKS, 2)), rng.uniform(-1, 1, (_WALKS, 2))
+    places = np.empty((_WALKS, _WALK_STEPS, 2), dtype=np.float32)
+    for step in range(_WALK_STEPS):
+        places[:, step] = positions
+        turns = np.flatnonzero(rng.random(_WALKS) < _TURN)
+        pushes[turns] = rng.uniform(-1, 1, (len(turns), 2))
+        positions, velocities = world.advance(positions, velocities, pushes)[:2]
+    return [Trajectory(walk, walk) for walk in places]
+
+
+def _times(what: str, unit: str, against: str, times: dict[str, list[float]]) -> list[dict[str, Any]]:
+    """Two rows: medians and 99th percentiles."""
+    import numpy as np
+
+    slowest = {who: [float(np.quantile(own, 0.99))] for who, own in times.items()}
+    return [_faster(make_row(f"{what}, {name}", unit, against, own)) for name, own in (("median", times), ("99 %", slowest))]
+
+
+def _faster(row: dict[str, Any]) -> dict[str, Any]:
+    """Of times the ratio says how many times ours is the shorter one."""
+    return {**row, "ratio": 1 / row["ratio"]}
