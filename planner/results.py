@@ -43,17 +43,20 @@ class ResultsFile:
         """ValueError if the file is there and holds something else; a line that was cut off while it was written is dropped."""
         self.path = path
         self.rows = _read(path) if path.exists() else []
-        path.write_text(rows_to_csv(self.rows))
+        whole = path.with_suffix(".tmp")  # so that a kill while it is written loses nothing
+        whole.write_text(rows_to_csv(self.rows))
+        whole.replace(path)
         self._known = {(row.planner, row.seed) for row in self.rows}
 
     def holds(self, planner: str, seed: int) -> bool:
         return (planner, seed) in self._known
 
     def add(self, rows: Iterable[EpisodeRow]) -> list[EpisodeRow]:
-        """Append those that are not there yet, and return them."""
-        fresh = [row for row in rows if not self.holds(row.planner, row.seed)]
+        """Append those that are not there yet, and return them as they will be read: with four decimals."""
+        lines = [_line(row) for row in rows if not self.holds(row.planner, row.seed)]
         with self.path.open("a") as stream:
-            stream.writelines(_line(row) for row in fresh)
+            stream.writelines(lines)
+        fresh = _parse(lines)
         self.rows += fresh
         self._known |= {(row.planner, row.seed) for row in fresh}
         return fresh
@@ -78,14 +81,16 @@ def _cell(value: Any) -> str:
 
 def _read(path: Path) -> list[EpisodeRow]:
     lines = path.read_text().splitlines(keepends=True)
-    names = [field.name for field in fields(EpisodeRow)]
-    if not lines or lines[0].strip().split(",") != names:
+    if not lines or lines[0] != rows_to_csv([]):
         raise ValueError(f"{path} is no results.csv of this version; name another folder")
-    whole = [line for line in lines[1:] if line.endswith("\n")]
     try:
-        return [_row(cells) for cells in csv.DictReader(whole, fieldnames=names)]
+        return _parse([line for line in lines[1:] if line.endswith("\n")])
     except (TypeError, ValueError):
         raise ValueError(f"{path} holds a line that is no episode; mend it or name another folder") from None
+
+
+def _parse(lines: Sequence[str]) -> list[EpisodeRow]:
+    return [_row(cells) for cells in csv.DictReader(lines, fieldnames=[field.name for field in fields(EpisodeRow)])]
 
 
 def _row(cells: dict[str, str]) -> EpisodeRow:

@@ -12,6 +12,7 @@ import tyro
 
 from scripts.bench_common import make_row, tick
 from scripts.bench_energy import bench_corridor, bench_energy, bench_mixture, bench_valley, bench_ways
+from scripts.bench_graph import bench_graph
 from scripts.bench_planners import bench_plan, bench_planners
 from scripts.common import UsageError, run
 
@@ -24,7 +25,7 @@ class Options:
     repeats: int = 5  # of each measurement; the median counts
     seeds: int = 5  # of `solve`, `parallel`, `valley`, `mixture`, `corridor` and `ways`: trainings of each
     limit: float = 300.0  # of `solve`: seconds after which a training is given up, and counts so long
-    run: Path | None = None  # of `energy` and `plan`: a folder that scripts.train wrote
+    run: Path | None = None  # of `energy`, `plan` and `graph`: a folder that scripts.train wrote
     runs: tuple[Path, ...] = ()  # of `planners`: such folders
     pairs: int = 500  # of `energy` and `plan`: of start and goal
     episodes: int = 100  # of `planners`: env seeds
@@ -171,6 +172,7 @@ BENCHES: dict[str, Callable[[Options], list[dict[str, Any]]]] = {
     "ways": bench_ways,
     "planners": bench_planners,
     "plan": bench_plan,
+    "graph": bench_graph,
 }
 
 

@@ -51,6 +51,7 @@ def _curves(folder: Path, options: Options) -> Curves:
             episode_steps=EPISODE_STEPS,
             difficulty=DIFFICULTY,
             env_kwargs="{}",
+            progress=options.progress,
         )
         for name in SAMPLERS:
             setting.policy(name)  # what has to be learned is, before there are processes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,7 @@ class Setting:
     episode_steps: int | None
     difficulty: float | None
     env_kwargs: str
+    progress: bool = field(default=False, compare=False)  # show bars while something is fitted; no part of the setting
 
     @classmethod
     def of(cls, options: Options) -> Setting:
@@ -76,7 +77,7 @@ class Setting:
 
     @property
     def trained(self) -> Run:
-        return _trained(self.run)
+        return _trained(self.run, self.progress)
 
     def policy(self, name: str) -> GoalPolicy:
         return _policy(self, name)
@@ -88,14 +89,14 @@ class Setting:
 
 
 @lru_cache(maxsize=4)
-def _trained(folder: str) -> Run:
+def _trained(folder: str, progress: bool) -> Run:
     import torch
 
     import envs  # noqa: F401 (registers ours)
     from scripts.runs import load_run
 
     torch.set_num_threads(1)
-    return load_run(Path(folder))
+    return load_run(Path(folder), progress)
 
 
 @lru_cache(maxsize=64)
@@ -152,7 +153,8 @@ def _check_settings(out: Path, setting: Setting) -> None:
     from planner.storage import json_to_bytes, stored_digests
 
     digests = stored_digests(setting.trained.folder)
-    task = {**asdict(setting), "files": {name: digests.get(name) for name in _OF_A_RUN}}
+    own = {name: value for name, value in asdict(setting).items() if name != "progress"}
+    task = {**own, "files": {name: digests.get(name) for name in _OF_A_RUN}}
     path = out / "evaluation.json"
     if (out / "results.csv").exists():
         before = json.loads(path.read_text()) if path.exists() else {}

@@ -14,7 +14,7 @@ from planner.distances.ensemble import EnsembleDistance
 from planner.distances.euclidean import EuclideanDistance
 from planner.distances.oracle import OracleDistance
 from planner.distances.q_value import QValueDistance, QValueDistanceConfig
-from planner.distances.quasimetric import Quasimetric, QuasimetricDistance, QuasimetricDistanceConfig, visited_graph
+from planner.distances.quasimetric import Quasimetric, QuasimetricDistance, QuasimetricDistanceConfig
 
 PLACE = GoalEntries((0, 1))
 SMALL = QuasimetricDistanceConfig(hidden=32, waves=16, landmarks=32, train_steps=150, batch_size=128)
@@ -88,25 +88,6 @@ def test_the_quasimetric_obeys_the_triangle_inequality_whatever_its_weights(seed
     assert (network.gap(a, c) <= network.gap(a, b) + network.gap(b, c) + 1e-5).all()
     assert (network.gap(a, a) == 0).all()
     assert not torch.allclose(network.gap(a, b), network.gap(b, a))  # directed
-
-
-def test_the_graph_of_what_was_visited_counts_steps_and_crossings():
-    """Two tracks of unit steps, 0.5 apart, run in opposite directions: along a track 1, across 0.5, never back along it."""
-    places = np.stack([np.arange(5.0), np.zeros(5)], axis=1).astype(np.float32)
-    beside = places[::-1] + np.float32([0, 0.5])
-    there, back = Trajectory(places, places), Trajectory(beside, beside)
-    graph, step_length = visited_graph([there, back])
-    assert step_length == 1.0
-    assert graph[0, 1] == 1.0 and graph[0, 9] == graph[9, 0] == 0.5
-    assert graph[1, 0] == 0  # no edge
-    far = Trajectory(places[::2], places[::2])
-    assert visited_graph([far, there])[0][0, 2] == 0  # two units apart and not next to each other: no edge
-
-
-def test_an_object_that_is_seldom_pushed_has_ways():
-    """It rests in 29 of 30 steps: the typical step is that of a push."""
-    places = np.repeat(np.arange(4.0), 30)[:, None].astype(np.float32)
-    assert visited_graph([Trajectory(places, places)])[1] == 1.0
 
 
 def test_a_wall_that_nobody_crossed_is_far_round():

@@ -9,17 +9,16 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import dijkstra
-from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from ..data import Trajectory, farthest_points
 from ..features import PlaceWaves
+from ..visited import visited_graph
+from .rows import in_parts
 
 Array = NDArray[np.floating]
 
-_NEIGHBOURS = 8  # visited places that a place is joined to, at most
 _NEAREST_OF = 64  # random places among which a near one is looked for while learning
 _NEAR = 4.0  # env steps: errors of nearer pairs count as if they were so far apart
 _ROWS_AT_ONCE = 64  # of a distance matrix: bounds memory, and stays within a core's cache
@@ -108,9 +107,12 @@ class QuasimetricDistance:
         steps = [self.network.gap(part[:, None], ends) for part in starts.split(_ROWS_AT_ONCE)]
         return torch.cat(steps).clamp(min=1.0).numpy()
 
-    @torch.no_grad()
     def paired(self, states: Array, goals: Array) -> Array:
         """(B, S), (B, G) -> (B,)"""
+        return in_parts(self._paired, states, goals)
+
+    @torch.no_grad()
+    def _paired(self, states: Array, goals: Array) -> Array:
         starts, ends = self._embed(self.goal_of(states)), self._embed(goals)
         return self.network.gap(starts, ends).clamp(min=1.0).numpy()
 
@@ -131,35 +133,6 @@ class QuasimetricDistance:
         network = Quasimetric(len(tensors["places.low"]), config)
         network.load_state_dict(dict(tensors))
         return cls(network.eval(), goal_of, config)
-
-
-def visited_graph(data: Sequence[Trajectory]) -> tuple[csr_array, float]:
-    """All visited places (N), each joined to the next of its trajectory and to places within a step -> (N, N) env steps.
-
-    Following a trajectory takes the steps it took. Going over to a place of another one within a typical step (the 95th
-    percentile) takes as much of a step as it is away: geodesics as in Isomap (Tenenbaum et al. 2000), directed where the
-    trajectories are. Also returns the typical step [goal units]. ValueError if nothing moves.
-    """
-    places = np.concatenate([trajectory.goals for trajectory in data])
-    moves = np.concatenate([np.linalg.norm(np.diff(trajectory.goals, axis=0), axis=1) for trajectory in data])
-    if not moves.any():
-        raise ValueError("no trajectory moves; there are no ways to learn")
-    # an object that is pushed now and then rests in most steps
-    step_length = float(np.quantile(moves, 0.95)) or float(np.quantile(moves[moves > 0], 0.95))
-    count = min(_NEIGHBOURS + 1, len(places))
-    gaps, near = cKDTree(places).query(places, k=np.arange(2, count + 1), distance_upper_bound=step_length)
-    rows, columns = np.nonzero(np.isfinite(gaps))
-    hops = np.maximum(gaps[rows, columns] / step_length, 1e-3)  # a stored 0 would be no edge
-    ends = np.cumsum([len(trajectory) for trajectory in data]) - 1
-    first = np.setdiff1d(np.arange(len(places)), ends)
-    others = near[rows, columns]
-    starts, targets = np.concatenate([rows, others, first]), np.concatenate([others, rows, first + 1])
-    steps = np.concatenate([hops, hops, np.ones(len(first))])
-    order = np.lexsort((steps, targets, starts))  # where two edges join the same places the shorter one counts
-    starts, targets, steps = starts[order], targets[order], steps[order]
-    kept = np.concatenate([[True], (np.diff(starts) != 0) | (np.diff(targets) != 0)])
-    size = (len(places), len(places))
-    return coo_array((steps[kept], (starts[kept], targets[kept])), shape=size).tocsr(), step_length
 
 
 def fit_quasimetric(

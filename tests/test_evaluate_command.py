@@ -1,0 +1,116 @@
+"""`scripts.evaluate` on a small run: all planners in one table, taken up again, over processes, with a user's own parts."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from test_commands import SMALL, command
+
+pytestmark = pytest.mark.slow
+
+ALL = "none,box,replay,spread,ellipse,cvae,energy,trajectory,oracle"
+MINE = """
+import numpy as np
+
+class MySampler:
+    '''Along the straight line.'''
+
+    def __init__(self, experience):
+        self.experience = experience
+
+    @classmethod
+    def fit(cls, experience):
+        return cls(experience)
+
+    def sample(self, state, goal, num_samples, rng):
+        here = self.experience.goal_of(state)
+        along = rng.random((num_samples, 1)).astype(np.float32)
+        return self.experience.lift(here + along * (goal - here))
+
+class Half(MySampler):
+    def sample(self, state, goal, num_samples, rng):
+        return super().sample(state, goal, num_samples // 2, rng)
+
+class MyDistance:
+    @classmethod
+    def fit(cls, experience):
+        model = cls()
+        model.goal_of = experience.goal_of
+        return model
+
+    def pairwise(self, states, goals):
+        return (10 * np.linalg.norm(self.goal_of(states)[:, None] - goals, axis=-1)).astype(np.float32)
+
+    def paired(self, states, goals):
+        return (10 * np.linalg.norm(self.goal_of(states) - goals, axis=-1)).astype(np.float32)
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    done = command("scripts.train", *SMALL, "--out", folder, "--no-progress", "--no-tensorboard")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def evaluate(run, out, *flags):
+    return command("scripts.evaluate", "--run", run, "--out", out, "--no-progress", *flags)
+
+
+def rows(out):
+    """Without the times."""
+    lines = [line.split(",") for line in (out / "results.csv").read_text().splitlines()]
+    clock = lines[0].index("plan_ms")
+    return sorted(tuple(line[:clock] + line[clock + 1 :]) for line in lines[1:])
+
+
+def test_all_planners_stand_in_one_table(trained, tmp_path):
+    done = evaluate(trained, tmp_path, "--seeds", "10000:10006", "--planners", ALL, "--nodes", 20, "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert list(summary) == ALL.split(",") and [line.split()[0] for line in done.stdout.splitlines()[1:]] == ALL.split(",")
+    assert all(len(figures["minus"]) == 8 and figures["episodes"] == 6 for figures in summary.values())
+
+
+def test_what_is_there_is_not_run_again_and_what_is_missing_is(trained, tmp_path):
+    """Lines are taken away as a kill would; what a second call puts in their place is what was there."""
+    flags = ("--seeds", "10000:10030", "--planners", "none,replay", "--nodes", 20)
+    assert evaluate(trained, tmp_path / "whole", *flags).returncode == 0
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    content = (tmp_path / "cut" / "results.csv").read_text()
+    (tmp_path / "cut" / "results.csv").write_text(content[: len(content) // 2])
+    done = evaluate(trained, tmp_path / "cut", *flags, "--workers", 2)
+    assert done.returncode == 0 and rows(tmp_path / "cut") == rows(tmp_path / "whole"), done.stderr
+    kept = (tmp_path / "cut" / "results.csv").read_text()
+    assert kept.startswith(content[: content.rindex("\n", 0, len(content) // 2)])
+    done = evaluate(trained, tmp_path / "cut", *flags, "--nodes", 30)
+    assert done.returncode == 2 and "other nodes" in done.stderr and (tmp_path / "cut" / "results.csv").read_text() == kept
+
+
+def test_a_users_own_sampler_and_distance_stand_beside_ours(trained, tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    own = f"{tmp_path / 'mine.py'}:MySampler"
+    flags = ("--seeds", "10000:10004", "--nodes", 10, "--distance", f"{tmp_path / 'mine.py'}:MyDistance")
+    done = evaluate(trained, tmp_path / "out", *flags, "--planners", f"replay,{own}")
+    assert done.returncode == 0, done.stderr
+    assert list(json.loads((tmp_path / "out" / "summary.json").read_text())) == ["replay", own]
+
+
+@pytest.mark.parametrize(
+    ("planner", "words"),
+    [
+        ("mine.py:Half", ("Half", "(0, 4)", "(1, 4)")),
+        ("mine.py:Absent", ("defines no Absent",)),
+        ("absent.py:MySampler", ("no file",)),
+        ("mine.py:np", ("no sampler", "fit")),
+        ("replay,replay", ("twice",)),
+    ],
+)
+def test_a_part_that_will_not_do_is_named_in_one_line(trained, tmp_path, planner, words):
+    (tmp_path / "mine.py").write_text(MINE)
+    name = planner if "," in planner else f"{tmp_path}/{planner}"
+    done = evaluate(trained, tmp_path / "out", "--seeds", "10000:10002", "--planners", name)
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+    assert all(word in done.stderr for word in words), done.stderr
