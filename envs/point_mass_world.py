@@ -69,7 +69,7 @@ class PointMassWorld:
         speed = np.sqrt(x * x + y * y)
         velocities = velocities * (self.max_speed / np.maximum(speed, self.max_speed))[:, None]
         positions, stopped = self.map.move(positions, velocities * self.time_step)
-        return positions, np.where(stopped, 0.0, velocities), stopped.any(axis=1)
+        return positions, np.where(stopped, 0.0, velocities), np.any(stopped, axis=1)
 
     def compute_reward(self, achieved_goal: Array, desired_goal: Array, info: Any) -> Array:
         """(..., G), (..., G) -> (...): -1, or 0 within self.tolerance [m]. Batched: HER calls it on whole minibatches."""

@@ -149,6 +149,17 @@ def resample_by_arc_length(points: Array, num_points: int) -> Array:
     return np.stack([np.interp(at, lengths, column) for column in points.T], axis=1).astype(np.float32)
 
 
+def typical_step(trajectories: Sequence[Trajectory]) -> float:
+    """How far the goal moves in an env step that moves it well: the 95th percentile [goal units]; 0 if nothing moves.
+
+    Of all steps, or where an object is pushed so seldom that it rests in nearly all of them, of those that move it.
+    """
+    moves = np.concatenate([np.linalg.norm(np.diff(trajectory.goals, axis=0), axis=1) for trajectory in trajectories])
+    if not moves.any():
+        return 0.0
+    return float(np.quantile(moves, 0.95)) or float(np.quantile(moves[moves > 0], 0.95))
+
+
 def farthest_points(points: Array, num_points: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """(N, D) -> (num_points,) indices spread by farthest-point sampling from a random first. ValueError if N is fewer."""
     if num_points > len(points):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .data import NoPathError, Plan
+from .guide import Guide
 from .protocols import DistanceModel, GoalPolicy, Planner
 
 Array = NDArray[np.floating]
@@ -56,7 +57,8 @@ class Pursuit:
 class SubgoalPolicy:
     """Hands the agent one subgoal of a plan after the other; is itself a GoalPolicy.
 
-    At each step the agent pursues the farthest of the next few waypoints within reach, never an earlier one; a waypoint
+    At each step the agent pursues the farthest of the next few waypoints within reach and in sight, never an earlier one, and
+    is led by a `Guide` to one that is out of sight; a waypoint
     that is reached gives way to the next however far that is, or an edge longer than the reach would never begin. An edge
     that takes longer than predicted is tried with a shaken subgoal, since an agent that has come to rest against a corner
     would push against it for ever; one that takes far longer leads to a new plan from where the agent is. When no path
@@ -69,6 +71,7 @@ class SubgoalPolicy:
     distance: DistanceModel
     goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
     config: SubgoalPolicyConfig
+    guide: Guide | None = None  # round corners; without one, all that is within reach is pursued
     seed: int = 0
 
     def predict(
@@ -94,7 +97,7 @@ class SubgoalPolicy:
                 self._replan(pursuit, here, goal)
             pursuit.deadline -= 1
         self._advance(pursuits, states)
-        subgoals = np.stack([self._subgoal(pursuit, here) for pursuit, here in zip(pursuits, states, strict=True)])
+        subgoals = self._subgoals(pursuits, states)
         actions, _ = self.agent.predict({**batch, "desired_goal": subgoals}, deterministic=deterministic)
         return (actions[0] if single else actions), pursuits
 
@@ -102,12 +105,17 @@ class SubgoalPolicy:
         place = zlib.crc32(np.concatenate([state, goal]).astype(np.float32).tobytes())
         return Pursuit(np.random.default_rng([self.seed, place]), goal[None])
 
-    def _subgoal(self, pursuit: Pursuit, state: Array) -> Array:
-        subgoal = pursuit.targets[pursuit.current].astype(np.float32)
-        if pursuit.deadline > pursuit.late:
-            return subgoal
-        way = self.config.shake * np.linalg.norm(subgoal - self.goal_of(state))
-        return (subgoal + way * pursuit.rng.standard_normal(subgoal.shape)).astype(np.float32)
+    def _subgoals(self, pursuits: tuple[Pursuit, ...], states: Array) -> Array:
+        """(B, S) -> (B, G): the current targets, led to by the guide, and shaken where they are late."""
+        here = self.goal_of(states)
+        subgoals = np.stack([pursuit.targets[pursuit.current] for pursuit in pursuits]).astype(np.float32)
+        if self.guide is not None:
+            subgoals = self.guide.lead(states, here, subgoals)
+        for row, pursuit in enumerate(pursuits):
+            if pursuit.deadline <= pursuit.late:
+                way = self.config.shake * np.linalg.norm(subgoals[row] - here[row])
+                subgoals[row] += way * pursuit.rng.standard_normal(subgoals.shape[1])
+        return subgoals
 
     def _replan(self, pursuit: Pursuit, state: Array, goal: Array) -> None:
         straight = float(self.distance.pairwise(state[None], goal[None])[0, 0])
@@ -136,8 +144,10 @@ class SubgoalPolicy:
         here = np.repeat(states[rows], [len(places[row]) for row in rows], axis=0)
         there = np.concatenate([pursuits[row].targets[places[row]] for row in rows]).astype(np.float32)
         ends = np.cumsum([len(places[row]) for row in rows])[:-1]
-        for row, steps in zip(rows, np.split(self.distance.paired(here, there), ends), strict=True):
-            within = np.flatnonzero(steps <= self.config.reach)
+        distances = self.distance.paired(here, there)
+        in_sight = np.ones(len(there), bool) if self.guide is None else self.guide.in_sight(self.goal_of(here), there)
+        for row, steps, seen in zip(rows, np.split(distances, ends), np.split(in_sight, ends), strict=True):
+            within = np.flatnonzero((steps <= self.config.reach) & seen)
             ahead = within[-1] if len(within) else 0
             if steps[0] <= self.config.arrival:
                 ahead = max(ahead, 1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 
-from .data import NoPathError, Plan, Trajectory, farthest_points
+from .data import NoPathError, Plan, Trajectory, farthest_points, typical_step
 from .regions import RegionSearch
 
 Array = NDArray[np.floating]
@@ -22,16 +22,14 @@ _POOL = 10  # times as many random places as regions, among which centres are sp
 def visited_graph(data: Sequence[Trajectory]) -> tuple[csr_array, float]:
     """All visited places (N), each joined to the next of its trajectory and to places within a step -> (N, N) env steps.
 
-    Following a trajectory takes the steps it took. Going over to a place of another one within a typical step (the 95th
-    percentile) takes as much of a step as it is away: geodesics as in Isomap (Tenenbaum et al. 2000), directed where the
+    Following a trajectory takes the steps it took. Going over to a place of another one within a typical step takes as
+    much of a step as it is away: geodesics as in Isomap (Tenenbaum et al. 2000), directed where the
     trajectories are. Also returns the typical step [goal units]. ValueError if nothing moves.
     """
     places = np.concatenate([trajectory.goals for trajectory in data])
-    moves = np.concatenate([np.linalg.norm(np.diff(trajectory.goals, axis=0), axis=1) for trajectory in data])
-    if not moves.any():
+    step_length = typical_step(data)
+    if step_length == 0:
         raise ValueError("no trajectory moves; there are no ways to learn")
-    # an object that is pushed now and then rests in most steps
-    step_length = float(np.quantile(moves, 0.95)) or float(np.quantile(moves[moves > 0], 0.95))
     count = min(_NEIGHBOURS + 1, len(places))
     gaps, near = cKDTree(places).query(places, k=np.arange(2, count + 1), distance_upper_bound=step_length)
     rows, columns = np.nonzero(np.isfinite(gaps))

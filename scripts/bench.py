@@ -14,6 +14,7 @@ from scripts.bench_common import make_row, tick
 from scripts.bench_energy import bench_corridor, bench_energy, bench_mixture, bench_valley, bench_ways
 from scripts.bench_graph import bench_graph
 from scripts.bench_planners import bench_plan, bench_planners
+from scripts.bench_trajectory import bench_trajectory
 from scripts.common import UsageError, run
 
 
@@ -23,7 +24,7 @@ class Options:
     out: Path  # for bench.json
     num_envs: int = 1024  # of a batch
     repeats: int = 5  # of each measurement; the median counts
-    seeds: int = 5  # of `solve`, `parallel`, `valley`, `mixture`, `corridor` and `ways`: trainings of each
+    seeds: int = 5  # of `solve`, `parallel`, `valley`, `mixture`, `corridor`, `ways` and `trajectory`: trainings of each
     limit: float = 300.0  # of `solve`: seconds after which a training is given up, and counts so long
     run: Path | None = None  # of `energy`, `plan` and `graph`: a folder that scripts.train wrote
     runs: tuple[Path, ...] = ()  # of `planners`: such folders
@@ -173,6 +174,7 @@ BENCHES: dict[str, Callable[[Options], list[dict[str, Any]]]] = {
     "planners": bench_planners,
     "plan": bench_plan,
     "graph": bench_graph,
+    "trajectory": bench_trajectory,
 }
 
 

@@ -26,6 +26,7 @@ def check_planner_names(names: list[str]) -> None:
 
 def make_policy(trained: Run, name: str, num_nodes: int, distance: DistanceModel | None = None) -> GoalPolicy:
     """The agent alone (`none`), or the agent led by a planner."""
+    from planner.guide import Guide
     from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
 
     if name == "none":
@@ -33,7 +34,7 @@ def make_policy(trained: Run, name: str, num_nodes: int, distance: DistanceModel
     distance = distance if distance is not None else trained.distance()
     planner = make_planner(trained, name, num_nodes, distance)
     config = SubgoalPolicyConfig(reach=trained.sure_edge, direct=trained.sure_edge)
-    return SubgoalPolicy(trained.agent, planner, distance, trained.goal_of, config)
+    return SubgoalPolicy(trained.agent, planner, distance, trained.goal_of, config, Guide.fit(trained.experience))
 
 
 def make_planner(trained: Run, name: str, num_nodes: int, distance: DistanceModel | None = None) -> Planner:

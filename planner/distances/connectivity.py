@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..data import typical_step
 from ..energy.model import generator_from
 from ..energy.networks import mlp
 from ..experience import Experience
 from ..features import PlaceWaves
-from ..samplers.cvae import CvaeSampler, typical_step
+from ..samplers.cvae import CvaeSampler
 
 Array = NDArray[np.floating]
 
@@ -101,7 +102,7 @@ class ConnectivityDistance:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(experience.seed)
             network = Connectivity(experience.goals.shape[1], config)
-        network.places.fit(experience.goals, typical_step(experience))
+        network.places.fit(experience.goals, typical_step(experience.trajectories))
         _train(network, sampler, pairs, config, rng, on_step)
         network.eval().requires_grad_(False)
         network.log_weights.copy_(_log_weights(network, pairs, config.within, rng))

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..data import typical_step
 from ..energy.between import point_at
 from ..energy.model import generator_from
 from ..energy.networks import mlp
@@ -114,7 +115,7 @@ class CvaeSampler:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(experience.seed)
             model = Cvae(experience.goals.shape[1], config)
-        model.places.fit(experience.goals, typical_step(experience))
+        model.places.fit(experience.goals, typical_step(experience.trajectories))
         _train(model, *experience.paths, config, experience.seed, on_step)
         return cls(model.eval().requires_grad_(False), experience, config)
 
@@ -136,12 +137,6 @@ class CvaeSampler:
         model = Cvae(len(tensors["places.low"]), config)
         model.load_state_dict(dict(tensors))
         return cls(model.eval().requires_grad_(False), experience, config)
-
-
-def typical_step(experience: Experience) -> float:
-    """How far a goal moves in an env step, if it moves well (95th percentile of those that move at all) [goal units]."""
-    moves = np.concatenate([np.linalg.norm(np.diff(t.goals, axis=0), axis=1) for t in experience.trajectories])
-    return float(np.quantile(moves[moves > 0], 0.95)) if (moves > 0).any() else 0.0
 
 
 def _train(
