@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .ogbench_maze import is_ogbench_maze
+from .particle import Particle
 from .point_mass_world import PointMassWorld
 
 Array = NDArray[np.floating]
@@ -23,6 +24,8 @@ def walls_of(env: gym.Env) -> Array | None:
     inner: Any = env.unwrapped
     if isinstance(inner, PointMassWorld):
         return inner.map.walls
+    if isinstance(inner, Particle):
+        return inner.walls
     if is_ogbench_maze(env):
         return _cells_to_boxes(inner.maze_map, inner.ij_to_xy, inner._maze_unit)
     if type(inner).__module__.startswith("gymnasium_robotics.envs.maze"):

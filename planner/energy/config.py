@@ -120,3 +120,36 @@ class SamplingConfig:
             raise ValueError("temperature, langevin_rate and descent_rate must be positive")
         if self.tolerance < 0:
             raise ValueError(f"tolerance must not be negative, got {self.tolerance}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransitionConfig:
+    """Of the energy of a step; see `transition`."""
+
+    stride: int = 1  # env steps between the two places of a transition
+    hidden: int = 64  # units per layer
+    layers: int = 3
+    members: int = 2  # networks, of which the greater energy counts: a search finds any gap that one leaves in a wall
+    octaves: int = 5  # sines and cosines of the place stepped from and to: walls are sharp
+    train_steps: int = 3_000
+    batch_size: int = 128  # transitions per update
+    num_negatives: int = 16
+    learning_rate: float = 1e-2  # falls to 0 along a cosine
+    spread: float = 1.5  # the kernel's standard deviation [root mean squares of the observed steps]
+    noise: float = 0.02  # on the places stepped to [kernel standard deviations]: against a wall they lie on its very face
+    blur: float = 0.4  # on the places stepped from, likewise: just within a wall, too, it is known that no step leads on
+    unseen: float = 0.05  # share of pretended transitions, by which steps are as usual where nobody has been
+    level: float = 0.1  # weight of the squared log Z, which ranking alone leaves open
+    ordinary: float = 0.8  # share of the transitions that cost one try
+    likely: float = 0.98  # share of the transitions that count as possible
+
+    def __post_init__(self) -> None:
+        for name in ("stride", "hidden", "layers", "members", "train_steps", "batch_size", "num_negatives"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.learning_rate <= 0 or self.spread <= 0:
+            raise ValueError("learning_rate and spread must be positive")
+        if min(self.octaves, self.noise, self.blur, self.level) < 0:
+            raise ValueError("octaves, noise, blur and level must not be negative")
+        if not (0 <= self.unseen < 1 and 0 < self.ordinary <= self.likely <= 1):
+            raise ValueError("unseen must lie in [0, 1), ordinary in (0, 1], likely between ordinary and 1")

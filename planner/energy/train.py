@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data import farthest_points
 from .config import EnergyConfig
@@ -32,7 +32,7 @@ _CENTRES = 128  # visited points kept for the proposal, spread evenly; its densi
 class DivergedError(FloatingPointError):
     """A loss that is no number; `model` holds the last finite parameters."""
 
-    def __init__(self, step: int, loss: float, model: EnergyModel) -> None:
+    def __init__(self, step: int, loss: float, model: nn.Module) -> None:
         super().__init__(f"the energy loss is {loss} at step {step}; lower learning_rate")
         self.model = model
 
