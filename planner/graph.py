@@ -18,13 +18,13 @@ Search = Callable[[csr_array], list[int]]
 START = 0  # the start's index in the graph; the nodes are 1..N and the goal N + 1
 
 
-def link_steps(steps: Array, max_edge: float) -> Array:
+def link_steps(steps: Array, max_edge: float, keep_best: bool = True) -> Array:
     """(N + 1, N + 1) steps -> (N + 2, N + 2) steps of the graph's links, inf where there is none.
 
     Row 0 is the start and rows 1..N the nodes; columns 0..N-1 are the nodes and column N the goal. A link takes at most
-    `max_edge` env steps and counts at least one; but the shortest way out of a place and the shortest way into one are links
-    however long they are (as in MSS and DHRL): where samples are few, a long link is better than none, and `edge_costs` sees to
-    it that it serves only there. ValueError for a matrix that is not square.
+    `max_edge` env steps and counts at least one; but with `keep_best` the shortest way out of a place and the shortest way into
+    one are links however long they are (as in MSS and DHRL): where samples are few, a long link is better than none, and
+    `edge_costs` sees to it that it serves only there. ValueError for a matrix that is not square.
     """
     if steps.ndim != 2 or steps.shape[0] != steps.shape[1]:
         raise ValueError(f"steps must be square, start and nodes by nodes and goal; got {steps.shape}")
@@ -33,6 +33,8 @@ def link_steps(steps: Array, max_edge: float) -> Array:
     links[:-1, 1:] = np.maximum(steps, 1.0)  # column j is graph node j + 1
     np.fill_diagonal(links, np.inf)
     within = links <= max_edge
+    if not keep_best:
+        return np.where(within, links, np.inf)
     places = np.arange(1, size)
     within[places - 1, links[:-1].argmin(axis=1)] = True
     within[links[:, 1:].argmin(axis=0), places] = True

@@ -21,6 +21,7 @@ class GraphPlannerConfig:
     num_nodes: int = 100
     stride: float = 16.0  # a link costs little more than its steps up to here [env steps], far more beyond
     max_edge: float = 80.0  # longest link [env steps]: used where nothing else closes a gap
+    keep_best: bool = True  # a place's shortest link stays however long it is
 
     def __post_init__(self) -> None:
         if self.num_nodes < 0:
@@ -50,4 +51,5 @@ class GraphPlanner:
         targets = np.vstack([self.goal_of(nodes), goal])
         steps = self.distance.pairwise(np.vstack([state, nodes]), targets)  # row 0 is the start, last column the goal
         steps = checked_steps(steps, (count + 1, count + 1), type(self.distance).__name__)
-        return shortest_plan(link_steps(steps, self.config.max_edge), nodes, self.config.stride, self.search)
+        links = link_steps(steps, self.config.max_edge, self.config.keep_best)
+        return shortest_plan(links, nodes, self.config.stride, self.search)

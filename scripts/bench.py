@@ -10,6 +10,7 @@ from typing import Any
 
 import tyro
 
+from scripts.bench_ablation import bench_ablation
 from scripts.bench_common import make_row, tick
 from scripts.bench_energy import bench_corridor, bench_energy, bench_mixture, bench_valley, bench_ways
 from scripts.bench_graph import bench_graph
@@ -27,9 +28,9 @@ class Options:
     seeds: int = 5  # of `solve`, `parallel`, `valley`, `mixture`, `corridor`, `ways` and `trajectory`: trainings of each
     limit: float = 300.0  # of `solve`: seconds after which a training is given up, and counts so long
     run: Path | None = None  # of `energy`, `plan` and `graph`: a folder that scripts.train wrote
-    runs: tuple[Path, ...] = ()  # of `planners`: such folders
+    runs: tuple[Path, ...] = ()  # of `planners` and `ablation`: such folders
     pairs: int = 500  # of `energy` and `plan`: of start and goal
-    episodes: int = 100  # of `planners`: env seeds
+    episodes: int = 100  # of `planners` and `ablation`: env seeds
     workers: int = 1  # of `planners`: processes
     progress: bool = True
 
@@ -173,6 +174,7 @@ BENCHES: dict[str, Callable[[Options], list[dict[str, Any]]]] = {
     "ways": bench_ways,
     "planners": bench_planners,
     "plan": bench_plan,
+    "ablation": bench_ablation,
     "graph": bench_graph,
     "trajectory": bench_trajectory,
 }

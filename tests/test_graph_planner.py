@@ -82,6 +82,7 @@ def test_links_are_directed_and_no_longer_than_allowed_but_for_the_best():
     assert links[0, 1] == 2 and links[2, 3] == 4
     best = link_steps(STEPS, max_edge=1)  # each place's shortest way out, each place's shortest way in
     assert np.argwhere(np.isfinite(best)).tolist() == [[0, 1], [1, 2], [2, 1], [2, 3]]
+    assert np.argwhere(np.isfinite(link_steps(STEPS, max_edge=1, keep_best=False))).tolist() == [[2, 1]]
     assert edge_costs(np.array([4.0]), 4.0).tolist() == [10.0]
 
 

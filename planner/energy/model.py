@@ -107,9 +107,9 @@ class EnergyModel(nn.Module):
     ) -> Sample:
         """Visited ranges inside and out; warns when importance weights rest on few of the candidates."""
         drawn = make_sampling(config)(energy, self.proposal, context, num_samples, generator)
-        if drawn.effective is not None and (share := float(drawn.effective.median())) < _LEAST_EFFECTIVE:
-            warnings.warn(
-                f"the draw rests on {share:.1%} of its candidates (effective share); "
+        if drawn.effective is not None and float(drawn.effective.median()) < _LEAST_EFFECTIVE:
+            warnings.warn(  # without the share itself: one text is shown once, a new one each time
+                f"a draw rests on less than {_LEAST_EFFECTIVE:.0%} of its candidates (effective share); "
                 f"raise `proposals` or the temperature, or train the proposal longer",
                 stacklevel=3,
             )

@@ -1,0 +1,72 @@
+"""`scripts.bench ablation`: what each part of following a plan is worth, left out one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.bench_planners import DIFFICULTY, EPISODE_STEPS
+from scripts.common import UsageError
+from scripts.runs import load_run
+
+if TYPE_CHECKING:
+    from scripts.bench import Options
+
+_NODES = 32
+_NEVER = 1e9  # env steps
+
+
+def bench_ablation(options: Options) -> list[dict[str, Any]]:
+    """Success and SPL of `energy` with 32 nodes on each run's map: all parts, against all but one."""
+    if not options.runs:
+        raise UsageError("bench ablation needs runs: name folders that scripts.train wrote, with --runs")
+    return [row for folder in options.runs for row in _rows(folder, options)]
+
+
+def _rows(folder: Path, options: Options) -> list[dict[str, Any]]:
+    import torch
+    from tqdm import tqdm
+
+    from envs.loading import env_maker
+    from planner.evaluation import evaluate
+    from planner.results import summarise
+
+    torch.set_num_threads(1)
+    trained = load_run(folder, options.progress)
+    make_env = env_maker(trained.env, **trained.env_kwargs, max_episode_steps=EPISODE_STEPS, difficulty=DIFFICULTY)
+    policies = _variants(trained)
+    episodes = []
+    with tqdm(total=len(policies) * options.episodes, desc=trained.env, disable=not options.progress) as bar:
+        for name, policy in policies.items():
+            episodes += evaluate(policy, make_env, range(options.episodes), trained.env, name, lambda row: bar.update())
+    summary = summarise(episodes)
+    whole = summary.pop("all parts")
+    rows = []
+    for name, figures in summary.items():
+        for key, unit in (("success", "success"), ("spl", "SPL"), ("steps_iqm", "env steps, IQM")):
+            row = {"what": f"{folder.name}: {name}", "unit": unit, "ours": whole[key], "peer": figures[key], "ratio": None}
+            interval = {"success": figures["minus"]["all parts"]["success_ci"]} if key == "success" else {}
+            rows.append({**row, "against": "without it", "difference_interval": interval.get(key)})
+    return rows
+
+
+def _variants(trained: Any) -> dict[str, Any]:
+    """Each policy lacks what its name says."""
+    from scripts.parts import make_policy
+
+    whole: Any = make_policy(trained, "energy", _NODES)
+    planner, follow = whole.planner, whole.config
+
+    def planned(**changes: Any) -> Any:
+        return replace(whole, planner=replace(planner, config=replace(planner.config, **changes)))
+
+    return {
+        "all parts": whole,
+        "no guide": replace(whole, guide=None),
+        "hard cut-off at 2.5 sure edges": planned(stride=_NEVER, max_edge=2.5 * trained.sure_edge, keep_best=False),
+        "best link not kept": planned(keep_best=False),
+        "no time-outs": replace(whole, config=replace(follow, patience=_NEVER)),
+        "late subgoals not shaken": replace(whole, config=replace(follow, shake=0.0)),
+        "pessimistic ensemble": make_policy(trained, "energy", _NODES, trained.distance("ensemble")),
+    }
