@@ -31,6 +31,7 @@ class Options:
     runs: tuple[Path, ...] = ()  # of `planners` and `ablation`: such folders
     pairs: int = 500  # of `energy` and `plan`: of start and goal
     episodes: int = 100  # of `planners` and `ablation`: env seeds
+    nodes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)  # of `planners`: of each graph
     workers: int = 1  # of `planners`: processes
     progress: bool = True
 
@@ -41,6 +42,8 @@ def main(options: Options) -> None:
     for name in ("num_envs", "repeats", "seeds", "pairs", "episodes", "workers"):
         if getattr(options, name) < 1:
             raise UsageError(f"--{name.replace('_', '-')} must be at least 1, got {getattr(options, name)}")
+    if not options.nodes or min(options.nodes) < 1:
+        raise UsageError(f"--nodes must be numbers of at least 1, got {options.nodes}")
 
     from planner.storage import json_to_bytes
 

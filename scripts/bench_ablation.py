@@ -51,6 +51,18 @@ def _rows(folder: Path, options: Options) -> list[dict[str, Any]]:
     return rows
 
 
+class _Straight:
+    """Plans nothing: the goal itself is the only subgoal."""
+
+    def plan(self, state: Any, goal: Any, rng: Any) -> Any:
+        import numpy as np
+
+        from planner.data import Plan
+
+        nothing = np.zeros((0, len(state)), np.float32)
+        return Plan(nothing, np.array([EPISODE_STEPS], np.float32), nothing, np.array([[0, 1]]))
+
+
 def _variants(trained: Any) -> dict[str, Any]:
     """Each policy lacks what its name says."""
     from scripts.parts import make_policy
@@ -63,6 +75,7 @@ def _variants(trained: Any) -> dict[str, Any]:
 
     return {
         "all parts": whole,
+        "no plan, the guide alone": replace(whole, planner=_Straight()),
         "no guide": replace(whole, guide=None),
         "hard cut-off at 2.5 sure edges": planned(stride=_NEVER, max_edge=2.5 * trained.sure_edge, keep_best=False),
         "best link not kept": planned(keep_best=False),

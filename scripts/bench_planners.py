@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from scripts.bench import Options
 
 SAMPLERS = ("box", "replay", "spread", "ellipse", "cvae", "energy")
-NODES = (8, 16, 32, 64, 128, 256, 512, 1024)
 EPISODE_STEPS, DIFFICULTY = 400, 0.95
 _SOLVED = 0.95  # success at which a number of nodes is enough
 _COMPARED_AT = 32  # nodes at which samplers are compared seed by seed
@@ -43,7 +42,7 @@ def _curves(folder: Path, options: Options) -> Curves:
     from scripts.evaluate import Setting, evaluate_all
 
     curves: Curves = {name: {} for name in SAMPLERS}
-    for nodes in NODES:
+    for nodes in options.nodes:
         setting = Setting(
             run=str(folder),
             nodes=nodes,
@@ -84,6 +83,8 @@ def _rows(world: str, curves: Curves) -> list[dict[str, Any]]:
             "against": "replay",
         }
     ]
+    if _COMPARED_AT not in curves["energy"]:
+        return rows
     at = curves["energy"][_COMPARED_AT]
     for name in ("cvae", "ellipse", "replay"):
         difference = at["minus"][name]

@@ -1,6 +1,11 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from straight import straight_experience
 
 from planner.data import Trajectory
@@ -25,3 +30,23 @@ def walk() -> list[Trajectory]:
 def experience(walk) -> Experience:
     """The walks, and how far apart places are in a straight line."""
     return straight_experience(walk)
+
+
+SMALL = ["--env", "PointMass-v0", "--steps", "5000", "--agent.updates-per-step", "0.4", "--energy.train-steps", "60"]
+SMALL += ["--checkpoint-every", "2500"]
+
+
+def command(*arguments):
+    return subprocess.run([sys.executable, "-m", *map(str, arguments)], capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, worker_id) -> Path:
+    """A small run; trained once, whichever of the test processes asks first. Copy it before altering it."""
+    root = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    folder = root / "runs" / "small"
+    with FileLock(root / "small.lock"):
+        if not (folder / "timing.json").exists():
+            done = command("scripts.train", *SMALL, "--out", folder, "--no-progress", "--no-tensorboard")
+            assert done.returncode == 0, done.stderr
+    return folder

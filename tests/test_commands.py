@@ -5,27 +5,12 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import SMALL, command
 
 from planner.storage import read_file
-
-SMALL = ["--env", "PointMass-v0", "--steps", "5000", "--agent.updates-per-step", "0.4", "--energy.train-steps", "60"]
-SMALL += ["--checkpoint-every", "2500"]
-
-
-def command(*arguments):
-    return subprocess.run([sys.executable, "-m", *map(str, arguments)], capture_output=True, text=True, timeout=300)
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "small"
-    done = command("scripts.train", *SMALL, "--out", folder, "--no-progress", "--no-tensorboard")
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 @pytest.mark.slow

@@ -1,0 +1,60 @@
+"""Parts by name, made for a run that is faked: what has to be learned is learned once and stored."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from planner.checks import check_planner, check_sampler
+from planner.paths import hindsight_paths
+from planner.samplers import SAMPLERS, cvae
+from planner.storage import stored_names, write_files
+from scripts import parts
+from scripts.common import DISTANCES, PLANNERS, UsageError
+
+
+@pytest.fixture
+def run(experience, tmp_path, monkeypatch):
+    paths = hindsight_paths(experience.trajectories, experience.distance, 100, 1.0, np.random.default_rng(0))
+    monkeypatch.setitem(experience.__dict__, "paths", paths)
+    monkeypatch.setattr(cvae, "CvaeConfig", partial(cvae.CvaeConfig, train_steps=5, batch_size=32, hidden=16))
+    write_files(tmp_path, {"config.json": b"{}"})
+    return SimpleNamespace(
+        folder=tmp_path, experience=experience, env="PointMass-v0", env_kwargs={}, sure_edge=4.0, progress=False,
+        goal_of=experience.goal_of, distance=lambda name="quasimetric": experience.distance,
+    )  # fmt: skip
+
+
+def test_every_sampler_has_a_name_that_the_command_line_knows():
+    assert set(SAMPLERS) == set(PLANNERS) - {"none", "trajectory", "oracle"}
+
+
+@pytest.mark.parametrize("name", ["box", "replay", "spread", "ellipse", "cvae"])
+def test_a_sampler_by_name_keeps_its_promises(run, name):
+    check_sampler(parts.make_sampler(run, name), run.experience)
+    check_planner(parts.make_planner(run, name, 10), run.experience)
+
+
+def test_what_is_learned_is_stored_and_read_back(run, monkeypatch):
+    learned = parts.make_sampler(run, "cvae")
+    assert {"samplers/cvae.safetensors", "samplers/cvae.json"} <= set(stored_names(run.folder))
+    monkeypatch.setattr(cvae.CvaeSampler, "fit", None)
+    again = parts.make_sampler(run, "cvae")
+    state, goal = run.experience.states[3], run.experience.goals[50]
+    draws = [sampler.sample(state, goal, 20, np.random.default_rng(0)) for sampler in (learned, again)]
+    assert np.array_equal(*draws)
+
+
+def test_an_env_without_a_map_has_no_oracle(run, monkeypatch):
+    monkeypatch.setattr("envs.loading.load_env", lambda name, **settings: SimpleNamespace(unwrapped=object()))
+    with pytest.raises(UsageError, match="no oracle"):
+        parts.make_planner(run, "oracle", 10)
+
+
+def test_names_that_nobody_knows_are_answered_with_those_there_are(run):
+    with pytest.raises(UsageError, match=r"best.*energy.*file\.py"):
+        parts.make_planner(run, "best", 10)
+    with pytest.raises(UsageError, match=r"miles.*quasimetric"):
+        parts.make_distance(run, "miles")
+    assert all(parts.make_distance(run, name) is run.experience.distance for name in DISTANCES)
