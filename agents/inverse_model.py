@@ -20,7 +20,7 @@ class InverseModel:
         """Bounds of places (D,) and of actions (A,)."""
         self._middle, self._half = (high + low) / 2, (high - low) / 2
         self._action_low, self._action_high = action_low, action_high
-        self._unit = np.ones_like(low)  # (D,) root mean square of the moves
+        self._unit: Array | None = None  # (D,) root mean square of the moves, once there are some
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._network = mlp(2 * len(low), 64, 2, len(action_low))
@@ -28,7 +28,7 @@ class InverseModel:
 
     def update(self, before: Array, after: Array, actions: Array, train_steps: int, seed: int) -> None:
         """Learn on from (N, D), (N, D), (N, A), old and new. Moves are measured by those of the first call."""
-        if not np.any(self._unit != 1.0):
+        if self._unit is None:
             self._unit = np.maximum(np.sqrt(np.square(after - before).mean(axis=0)), 1e-12)
         seen, wanted = self._seen(before, after), torch.as_tensor(np.asarray(actions, np.float32))
         generator = torch.Generator().manual_seed(seed)
@@ -41,10 +41,12 @@ class InverseModel:
 
     @torch.no_grad()
     def action(self, place: Array, target: Array) -> Array:
-        """(D,), (D,) a usual step away -> (A,) within the bounds."""
+        """(D,), (D,) a usual step away -> (A,) within the bounds. ValueError before the first update."""
         wanted = self._network(self._seen(place[None], target[None]))[0].numpy()
         return np.clip(wanted, self._action_low, self._action_high)
 
     def _seen(self, before: Array, after: Array) -> torch.Tensor:
+        if self._unit is None:
+            raise ValueError("nothing has been learned yet; call update first")
         parts = [(before - self._middle) / self._half, (after - before) / self._unit]
         return torch.as_tensor(np.concatenate(parts, axis=1).astype(np.float32))

@@ -50,8 +50,10 @@ class TransitionLearnerConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not (0 <= self.random_share <= 1 and 0 <= self.newest_share < 1):
-            raise ValueError(f"shares must lie in [0, 1], got {self.random_share} and {self.newest_share}")
+        if not 0 <= self.random_share <= 1:
+            raise ValueError(f"random_share must lie in [0, 1], got {self.random_share}")
+        if not 0 <= self.newest_share < 1:
+            raise ValueError(f"newest_share must lie in [0, 1), got {self.newest_share}")
         if self.transitions.stride != 1:
             raise ValueError("a plan is followed step by step: the transitions' stride must be 1")
 

@@ -17,7 +17,7 @@ Array = NDArray[np.floating]
 
 _SIDE = 2.0  # of the square, walls around it excluded
 _STEP = 0.05  # longest move along each axis
-_CELLS_PER_STEP = 1.0  # PointMassWorld's scale that makes its cells 0.1 wide
+_STEPS_PER_CELL = 1.0  # PointMassWorld's scale that makes its cells 0.1 wide
 
 
 class Particle(gym.Env[Any, Array]):
@@ -33,7 +33,8 @@ class Particle(gym.Env[Any, Array]):
     A wall stops the motion into it and lets the particle slide along it.
 
     Reward is -1, and 0 on the step that brings the particle within `tolerance` of the goal, which terminates the episode; `info`
-    says so as `is_success` and `success`. `reset(seed=...)` fixes start and goal.
+    says so as `is_success` and `success`, and as `wall_contact` whether a wall or the border stopped the motion.
+    `reset(seed=...)` fixes start and goal.
 
     `difficulty` q in [0, 1) draws only pairs of start and goal whose true distance is above the map's q-quantile. Options of
     a single `reset(options={...})`: `start` and `goal` (2,) set the pair.
@@ -44,7 +45,7 @@ class Particle(gym.Env[Any, Array]):
     def __init__(self, tolerance: float = 0.05, difficulty: float = 0.0, render_mode: str | None = None) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode must be one of {self.metadata['render_modes']} or None, got {render_mode!r}")
-        self._world = PointMassWorld(FOUR_WALLS, _CELLS_PER_STEP, tolerance, difficulty)  # its map, pairs and true distances
+        self._world = PointMassWorld(FOUR_WALLS, _STEPS_PER_CELL, tolerance, difficulty)  # its map, pairs and true distances
         self._centre = self._world.map.size / 2  # the world counts from a corner
         place = spaces.Box(-_SIDE / 2, _SIDE / 2, (2,), np.float32)
         self.observation_space = spaces.Dict(observation=place, achieved_goal=place, desired_goal=place)
@@ -73,13 +74,14 @@ class Particle(gym.Env[Any, Array]):
 
     def step(self, action: Array) -> tuple[dict[str, Array], float, bool, bool, dict[str, Any]]:
         move = _STEP * np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
-        reached, _ = self._world.map.move((self._position + self._centre)[None], move[None])
+        reached, stopped = self._world.map.move((self._position + self._centre)[None], move[None])
         self._position = reached[0] - self._centre
         self._trail.append(self._position)
         observation = self._observe()
         reward = float(self.compute_reward(observation["achieved_goal"], observation["desired_goal"], {}))
         arrived = reward == 0.0
-        return observation, reward, arrived, False, {"is_success": arrived, "success": arrived}
+        info = {"is_success": arrived, "success": arrived, "wall_contact": bool(stopped.any())}
+        return observation, reward, arrived, False, info
 
     def compute_reward(self, achieved_goal: Array, desired_goal: Array, info: Any) -> Array:
         """(..., 2), (..., 2) -> (...): -1, or 0 within the tolerance. Batched."""

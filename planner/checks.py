@@ -72,8 +72,7 @@ def check_planner(planner: Planner, experience: Experience) -> None:
         for plan in plans:
             if plan is not None:
                 _check_plan(plan, len(state), name)
-        steps = [None if plan is None else plan.edge_steps.tolist() for plan in plans]
-        if steps[0] != steps[1]:
+        if not _alike(*plans):
             raise CheckError(f"{name}.plan: equal rng, another plan; draw all that is random from the rng it is given")
 
 
@@ -111,6 +110,12 @@ def _check_plan(plan: Any, state_size: int, name: str) -> None:
     if edges.ndim != 2 or edges.shape[1] != 2 or not np.issubdtype(edges.dtype, np.integer):
         raise CheckError(f"{what} are {edges.dtype} of shape {edges.shape}, expected whole numbers (E, 2): rows [from, to]")
     _refuse((edges < 0) | (edges > last), edges, what, f"but 0 is the start, 1 to {last - 1} the nodes and {last} the goal")
+
+
+def _alike(plan: Plan | None, other: Plan | None) -> bool:
+    if plan is None or other is None:
+        return plan is other
+    return np.array_equal(plan.waypoints, other.waypoints) and np.array_equal(plan.edge_steps, other.edge_steps)
 
 
 def _plan(planner: Planner, name: str, state: Array, goal: Array) -> Plan | None:

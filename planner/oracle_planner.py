@@ -19,7 +19,10 @@ _LINKS_PER_EDGE = 2.0  # waypoints lie half as far apart as the agent is sure of
 
 @dataclass(frozen=True, eq=False)
 class OraclePlanner:
-    """Waypoints at equal spacing along the env's own shortest way."""
+    """Waypoints at equal spacing along the env's own shortest way; where nobody has been, the nearest visited state instead.
+
+    So they may lie aside of the way, and unevenly, if the agent has seen little: see `Experience.lift`.
+    """
 
     route: Callable[[Array, Array], Array]  # (G,), (G,) -> (K, G) bends of the way, ends included; ValueError without one
     experience: Experience

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -68,7 +69,9 @@ def rows_to_csv(rows: Sequence[EpisodeRow]) -> str:
 
 
 def _line(row: EpisodeRow) -> str:
-    return ",".join(_cell(value) for value in asdict(row).values()) + "\n"
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow([_cell(value) for value in asdict(row).values()])
+    return line.getvalue()
 
 
 def _cell(value: Any) -> str:
@@ -135,8 +138,8 @@ def summarise(rows: Sequence[EpisodeRow]) -> dict[str, dict[str, Any]]:
 def _figures(rows: list[EpisodeRow]) -> dict[str, Any]:
     success = np.array([row.success for row in rows], dtype=float)
     steps = np.array([row.steps for row in rows], dtype=float)
-    shares = [1 / max(row.detour, 1.0) if row.detour is not None else 0.0 for row in rows]
-    measured = any(row.detour is not None for row in rows)
+    shares = [float(row.success) / max(row.detour or 1.0, 1.0) for row in rows]
+    measured = any(row.oracle_length is not None for row in rows)
     return {
         "episodes": len(rows),
         "success": float(success.mean()),

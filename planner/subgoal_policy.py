@@ -90,7 +90,7 @@ class SubgoalPolicy:
         elif episode_start is None:
             episode_start = np.zeros(len(states), dtype=bool)
         pursuits = tuple(
-            self._begin(states[i], goals[i]) if episode_start[i] or state is None else state[i] for i in range(len(states))
+            self._begin(states[i], goals[i]) if state is None or episode_start[i] else state[i] for i in range(len(states))
         )
         for pursuit, here, goal in zip(pursuits, states, goals, strict=True):
             if pursuit.deadline <= 0:
@@ -119,7 +119,7 @@ class SubgoalPolicy:
 
     def _replan(self, pursuit: Pursuit, state: Array, goal: Array) -> None:
         straight = float(self.distance.pairwise(state[None], goal[None])[0, 0])
-        pursuit.current, pursuit.targets = 0, goal[None]
+        pursuit.current, pursuit.targets, pursuit.plan = 0, goal[None], None
         pursuit.replans += 1
         first = straight
         if straight > self.config.direct:

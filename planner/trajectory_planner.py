@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -32,8 +31,7 @@ class TrajectoryPlannerConfig:
     visited_share: float = 0.5  # of the nodes; the others lie anywhere within the bounds
     slack: float = 1.1  # of the horizon, over the first guess's steps
     growth: float = 1.25  # of the horizon, if no sequence is possible
-    rounds: int = 3  # horizons tried
-    time_budget: float = 10.0  # s, after which no further horizon is tried
+    rounds: int = 3  # horizons tried at most
 
     def __post_init__(self) -> None:
         for name in ("restarts", "perturbations", "iterations", "window", "neighbours", "rounds"):
@@ -41,12 +39,12 @@ class TrajectoryPlannerConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.nodes < 0 or not 0 <= self.visited_share <= 1:
             raise ValueError("nodes must not be negative, visited_share between 0 and 1")
-        if self.noise <= 0 or self.time_budget <= 0 or min(self.slack, self.growth) < 1:
-            raise ValueError("noise and time_budget must be positive, slack and growth at least 1")
+        if self.noise <= 0 or min(self.slack, self.growth) < 1:
+            raise ValueError("noise must be positive, slack and growth at least 1")
 
 
 @dataclass(frozen=True, eq=False)
-class Sequence:
+class PlaceSequence:
     """Places from a start to a goal, and what their steps cost."""
 
     places: Array  # (H + 1, D)
@@ -101,21 +99,24 @@ class TrajectoryPlanner:
         steps = np.full(len(edges), self.energy.config.stride, dtype=np.float32)
         return Plan(waypoints, steps, waypoints, edges)
 
-    def best_sequence(self, start: Array, goal: Array, rng: np.random.Generator) -> Sequence:
-        """(D,), (D,) -> the best sequence found, possible or not. The horizon grows until one is possible."""
-        began = time.perf_counter()
+    def best_sequence(self, start: Array, goal: Array, rng: np.random.Generator) -> PlaceSequence:
+        """(D,), (D,) -> the best sequence found, possible or not. The horizon grows until one is, `rounds` times at most."""
         guesses = self._guesses(start, goal, rng)
         horizon = max(2, int(np.ceil(self.config.slack * self._steps_along(guesses[0]))))
         best = self._optimise(guesses, horizon, rng)
         for _ in range(self.config.rounds - 1):
-            if best.is_possible or time.perf_counter() - began > self.config.time_budget:
+            if best.is_possible:
                 break
             horizon = int(np.ceil(self.config.growth * horizon))
             best = min(best, self._optimise([best.places, *guesses[1:]], horizon, rng), key=_rank)
         return best
 
-    def refine(self, places: Array, rng: np.random.Generator) -> Sequence:
-        """Any line of places (K, D), K >= 2 -> the best sequence near it at the usual pace, with the same ends."""
+    def refine(self, places: Array, rng: np.random.Generator) -> PlaceSequence:
+        """Any line of places (K, D), K >= 2 -> the best sequence near it at the usual pace, with the same ends.
+
+        For who has a way already: it refines the links of another planner, say two waypoints, or mends a plan that did not work.
+        No roadmap is laid and the horizon does not grow, so it finds no way round what blocks the line.
+        """
         horizon = max(2, int(np.ceil(self.config.slack * self._steps_along(places))))
         return self._optimise([places], horizon, rng)
 
@@ -142,7 +143,7 @@ class TrajectoryPlanner:
         return float(lengths.sum() / self.energy.pace)
 
     @torch.no_grad()
-    def _optimise(self, guesses: list[Array], horizon: int, rng: np.random.Generator) -> Sequence:
+    def _optimise(self, guesses: list[Array], horizon: int, rng: np.random.Generator) -> PlaceSequence:
         """Lines of any number of places -> the best sequence of `horizon` steps that comes of them, or is one of them."""
         config, energy = self.config, self.energy
         width = energy.width.numpy()
@@ -160,12 +161,12 @@ class TrajectoryPlanner:
         every = torch.cat([better, sequences])
         links = energy(every[:, :-1], every[:, 1:])
         ranked = [
-            Sequence(places, own, float(energy.tries(own).sum()), bool((own <= float(energy.limit)).all()))
+            PlaceSequence(places, own, float(energy.tries(own).sum()), bool((own <= float(energy.limit)).all()))
             for places, own in zip(every.numpy(), links.numpy(), strict=True)
         ]
         return min(ranked, key=_rank)
 
 
-def _rank(sequence: Sequence) -> tuple[bool, float, float]:
+def _rank(sequence: PlaceSequence) -> tuple[bool, float, float]:
     """Possible before cheap before likely."""
     return not sequence.is_possible, sequence.tries, float(sequence.energies.sum())

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import DISTANCES, UsageError, run
+from scripts.common import DISTANCES, UsageError, make_folder, run
 from scripts.runs import Run, load_run
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def main(options: Options) -> None:
     reports, predictions = {}, {}
     for name in names:
         reports[name], predictions[name] = _audit(trained, name, known, drives, options, rng)
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     controller = _controller(drives, options.max_edge)
     (options.out / "audit.json").write_bytes(json_to_bytes(reports))
     (options.out / "controller.json").write_bytes(json_to_bytes(controller))

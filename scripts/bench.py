@@ -16,7 +16,7 @@ from scripts.bench_energy import bench_corridor, bench_energy, bench_mixture, be
 from scripts.bench_graph import bench_graph
 from scripts.bench_planners import bench_plan, bench_planners
 from scripts.bench_trajectory import bench_trajectory
-from scripts.common import UsageError, run
+from scripts.common import UsageError, make_folder, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +45,12 @@ def main(options: Options) -> None:
     if not options.nodes or min(options.nodes) < 1:
         raise UsageError(f"--nodes must be numbers of at least 1, got {options.nodes}")
 
+    if len({folder.resolve().name for folder in options.runs}) < len(options.runs):
+        raise UsageError("--runs must have names that differ: rows and pictures are named after their folders")
+
     from planner.storage import json_to_bytes
 
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     figures = BENCHES[options.name](options)
     (options.out / "bench.json").write_bytes(json_to_bytes({"bench": options.name, **_hardware(), "rows": figures}))
     for row in figures:

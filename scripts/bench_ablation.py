@@ -45,9 +45,16 @@ def _rows(folder: Path, options: Options) -> list[dict[str, Any]]:
     rows = []
     for name, figures in summary.items():
         for key, unit in (("success", "success"), ("spl", "SPL"), ("steps_iqm", "env steps, IQM")):
-            row = {"what": f"{folder.name}: {name}", "unit": unit, "ours": whole[key], "peer": figures[key], "ratio": None}
-            interval = {"success": figures["minus"]["all parts"]["success_ci"]} if key == "success" else {}
-            rows.append({**row, "against": "without it", "difference_interval": interval.get(key)})
+            row = {
+                "what": f"{folder.resolve().name}: {name}",
+                "unit": unit,
+                "ours": whole[key],
+                "peer": figures[key],
+                "ratio": None,
+            }
+            rows.append(
+                {**row, "against": "without it, or instead", "difference_interval": whole["minus"][name].get(f"{key}_ci")}
+            )
     return rows
 
 
@@ -64,7 +71,7 @@ class _Straight:
 
 
 def _variants(trained: Any) -> dict[str, Any]:
-    """Each policy lacks what its name says."""
+    """Each policy lacks what its name says, or has that instead."""
     from scripts.parts import make_policy
 
     whole: Any = make_policy(trained, "energy", _NODES)

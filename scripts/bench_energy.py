@@ -124,7 +124,6 @@ def bench_ways(options: Options) -> list[dict[str, Any]]:
         trials = {
             who: [two_ways(latents, seed, lambda: tick(bar)) for seed in range(options.seeds)] for who, latents in kinds.items()
         }
-    options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "ways.png").write_bytes(figure_to_png(_draw_ways({who: own[0]["ways"] for who, own in trials.items()})))
     rows = []
     for key, what, unit in (

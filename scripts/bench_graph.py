@@ -10,9 +10,17 @@ from scripts.common import UsageError
 from scripts.runs import load_run
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from planner.data import Trajectory
-    from planner.protocols import Planner
+    from planner.experience import Experience
+    from planner.graph_planner import GraphPlannerConfig
+    from planner.protocols import DistanceModel, Planner
+    from planner.roadmap import RoadmapPlanner
     from scripts.bench import Options
+
+    Array = NDArray[np.floating]
 
 _NODES, _POOL = 4_000, 16_000  # of the roadmap, chosen among so many visited states
 _QUERY_NODES, _QUERIES = 1_000, 10  # of the graph that is built for each query, and how often it is
@@ -29,12 +37,13 @@ def bench_graph(options: Options) -> list[dict[str, Any]]:
 
     from tqdm import tqdm
 
+    run = load_run(options.run, options.progress)  # first, since the other part takes minutes
     with tqdm(total=2, disable=not options.progress) as bar:
         # a process of its own, so that what it holds at most is known
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
             visited = process.submit(visited_figures).result()
         tick(bar)
-        roadmap = roadmap_figures(load_run(options.run, options.progress), options.repeats)
+        roadmap = roadmap_figures(run, options.repeats)
         tick(bar)
     return roadmap + visited
 
@@ -44,44 +53,79 @@ def roadmap_figures(run: Any, repeats: int) -> list[dict[str, Any]]:
     import numpy as np
     import torch
 
-    from planner.data import farthest_points
-    from planner.graph import edge_costs, search_networkx
+    from planner.graph import search_networkx
     from planner.graph_planner import GraphPlanner, config_for
-    from planner.roadmap import RoadmapConfig, RoadmapPlanner
     from planner.samplers.replay import ReplaySampler
 
     torch.set_num_threads(1)
     experience, links, rng = run.experience, config_for(run.sure_edge, _QUERY_NODES), np.random.default_rng(0)
-    config = RoadmapConfig(stride=links.stride, max_edge=links.max_edge)
     distance = run.distance("quasimetric")
     peer = GraphPlanner(ReplaySampler.fit(experience), distance, run.goal_of, links, search_networkx)
+    ours, built = _build_roadmap(experience, distance, links, repeats, rng)
+    starts, goals = (rng.integers(len(experience.states), size=10 * _PAIRS) for _ in range(2))
+    pairs = list(zip(experience.states[starts], experience.goals[goals], strict=True))
+    nodes = f"{len(ours.nodes):,} nodes"
+    return [
+        *plan_figures(ours, peer, pairs, links.stride, rng, f"plan, {nodes}"),
+        _faster(make_row(f"build, {nodes}", "s", "the matrix of all distances alone", built)),
+    ]
+
+
+def _build_roadmap(
+    experience: Experience, distance: DistanceModel, links: GraphPlannerConfig, repeats: int, rng: np.random.Generator
+) -> tuple[RoadmapPlanner, dict[str, list[float]]]:
+    """A roadmap, and the seconds that it took each time, and those that the matrix of its distances took."""
+    from planner.data import farthest_points
+    from planner.roadmap import RoadmapConfig, RoadmapPlanner
+
+    config = RoadmapConfig(stride=links.stride, max_edge=links.max_edge)
     built: dict[str, list[float]] = {"ours": [], "peer": []}
     for _ in range(repeats):
         began = time.perf_counter()
         some = experience.states[rng.permutation(len(experience.states))[:_POOL]]
-        nodes = some[farthest_points(run.goal_of(some), min(_NODES, len(some)), rng)]
-        ours = RoadmapPlanner.build(nodes, distance, run.goal_of, config)
+        nodes = some[farthest_points(experience.goal_of(some), min(_NODES, len(some)), rng)]
+        planner = RoadmapPlanner.build(nodes, distance, experience.goal_of, config)
         built["ours"].append(time.perf_counter() - began)
     began = time.perf_counter()
-    distance.pairwise(nodes, run.goal_of(nodes))
+    distance.pairwise(planner.nodes, experience.goal_of(planner.nodes))
     built["peer"].append(time.perf_counter() - began)
-    starts, goals = (rng.integers(len(experience.states), size=10 * _PAIRS) for _ in range(2))
-    times: dict[str, list[float]] = {"ours": [], "peer": []}
-    costs: dict[str, list[float]] = {"ours": [], "peer": []}
-    for i, (start, goal) in enumerate(zip(experience.states[starts], experience.goals[goals], strict=True)):
-        both: dict[str, Planner] = {"ours": ours, "peer": peer} if i < _QUERIES else {"ours": ours}
-        for who, planner in both.items():
-            began = time.perf_counter()
-            plan = planner.plan(start, goal, rng)
-            times[who].append(1e3 * (time.perf_counter() - began))
-            costs[who].append(float(edge_costs(plan.edge_steps, links.stride).sum()))
-    costs["ours"] = costs["ours"][:_QUERIES]  # of the same pairs
+    return planner, built
+
+
+def plan_figures(
+    ours: Planner, peer: Planner, pairs: list[tuple[Array, Array]], stride: float, rng: np.random.Generator, what: str
+) -> list[dict[str, Any]]:
+    """Pairs of a state (S,) and a goal (G,), the first few for the peer, too: milliseconds each, until there is a plan or none.
+
+    What plans cost is compared over the pairs for which both have one; pairs without one are counted.
+    """
+    answers = {
+        "ours": [_timed(ours, *pair, stride, rng) for pair in pairs],
+        "peer": [_timed(peer, *pair, stride, rng) for pair in pairs[:_QUERIES]],
+    }
     against = f"{_QUERY_NODES:,} replay nodes for each query"
-    return [
-        *_times(f"plan, {len(nodes):,} nodes", "ms", against, times),
-        _faster(make_row(f"build, {len(nodes):,} nodes", "s", "the matrix of all distances alone", built)),
-        {**make_row("cost of a plan, same pairs", "", against, costs), "ratio": None},
-    ]
+    rows = _times(what, "ms", against, {who: [spent for spent, _ in own] for who, own in answers.items()})
+    costs = [(one, other) for (_, one), (_, other) in zip(answers["ours"], answers["peer"], strict=False)]
+    both = [(one, other) for one, other in costs if one is not None and other is not None]
+    if both:
+        values = {"ours": [one for one, _ in both], "peer": [other for _, other in both]}
+        rows.append({**make_row("cost of a plan, same pairs", "", against, values), "ratio": None})
+    lost = {who: [float(sum(cost is None for _, cost in own))] for who, own in answers.items()}
+    unit = f"of {len(answers['ours']):,} and {len(answers['peer'])} pairs"
+    return [*rows, {**make_row("pairs without a plan", unit, against, lost), "ratio": None}]
+
+
+def _timed(planner: Planner, state: Array, goal: Array, stride: float, rng: np.random.Generator) -> tuple[float, float | None]:
+    """Milliseconds, and the plan's cost; None if there is no plan."""
+    from planner.data import NoPathError
+    from planner.graph import edge_costs
+
+    began = time.perf_counter()
+    try:
+        plan = planner.plan(state, goal, rng)
+    except NoPathError:
+        return 1e3 * (time.perf_counter() - began), None
+    return 1e3 * (time.perf_counter() - began), float(edge_costs(plan.edge_steps, stride).sum())
 
 
 def visited_figures() -> list[dict[str, Any]]:
@@ -104,7 +148,7 @@ def visited_figures() -> list[dict[str, Any]]:
     graph, _ = visited_graph(walks)
     built["peer"].append(time.perf_counter() - began)
     times: dict[str, list[float]] = {"ours": [], "peer": []}
-    excess = []
+    excess: list[float] = []
     for start, goal in rng.integers(_STATES, size=(_PAIRS, 2)):
         began = time.perf_counter()
         plan = planner.plan(planner.states[start], planner.states[goal], rng)
@@ -112,7 +156,7 @@ def visited_figures() -> list[dict[str, Any]]:
         began = time.perf_counter()
         lengths, _ = dijkstra(graph, indices=start, return_predecessors=True)
         times["peer"].append(1e3 * (time.perf_counter() - began))
-        excess.append(100 * (plan.total_steps / float(lengths[goal]) - 1))
+        excess += excess_percent(plan.total_steps, float(lengths[goal]))
     what, against = f"{_STATES:,} states", "a search of all of it"
     alone: dict[str, Any] = {"ratio": None, "peer": None, "against": against, "repeats": {}}
     return [
@@ -122,6 +166,11 @@ def visited_figures() -> list[dict[str, Any]]:
         {"what": f"over the shortest, {_STATES:,}", "unit": "%, at most", "ours": max(excess), **alone},
         {"what": f"memory, {what}", "unit": "GB at most", "ours": memory, **alone},
     ]
+
+
+def excess_percent(steps: float, shortest: float) -> list[float]:
+    """By how much a plan is longer than the shortest way [%]; none where that has no length, from a place to itself."""
+    return [100 * (steps / shortest - 1)] if shortest > 0 else []
 
 
 def random_walks(rng: Any) -> list[Trajectory]:

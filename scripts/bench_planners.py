@@ -31,7 +31,7 @@ def bench_planners(options: Options) -> list[dict[str, Any]]:
     from planner.report import figure_to_png
     from planner.storage import json_to_bytes
 
-    curves = {folder.name: _curves(folder, options) for folder in options.runs}
+    curves = {folder.resolve().name: _curves(folder, options) for folder in options.runs}
     (options.out / "curves.json").write_bytes(json_to_bytes(curves))
     (options.out / "curves.png").write_bytes(figure_to_png(draw(curves)))
     return [row for name, own in curves.items() for row in _rows(name, own)]
@@ -54,7 +54,7 @@ def _curves(folder: Path, options: Options) -> Curves:
         )
         for name in SAMPLERS:
             setting.policy(name)  # what has to be learned is, before there are processes
-        out = options.out / folder.name / str(nodes)
+        out = options.out / folder.resolve().name / str(nodes)
         rows = evaluate_all(out, setting, SAMPLERS, range(options.episodes), options.workers, options.progress)
         for name, figures in summarise(rows).items():
             curves[name][nodes] = figures
@@ -117,7 +117,8 @@ def draw(curves: dict[str, Curves]) -> Figure:
                 values = [own[name][count][key] for count in nodes]
                 (line,) = axes.plot(nodes, [float("nan") if v is None else v for v in values], marker=".", label=name)
                 if f"{key}_ci" in own[name][nodes[0]]:
-                    low, high = zip(*(own[name][count][f"{key}_ci"] for count in nodes), strict=True)
+                    unknown = (float("nan"), float("nan"))
+                    low, high = zip(*(own[name][count][f"{key}_ci"] or unknown for count in nodes), strict=True)
                     axes.fill_between(nodes, low, high, alpha=0.12, color=line.get_color())
             axes.set_xscale("log", base=2)
             axes.set_title(world if row == 0 else "")

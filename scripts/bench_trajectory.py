@@ -28,14 +28,14 @@ def bench_trajectory(options: Options) -> list[dict[str, Any]]:
     with tqdm(total=2 * options.seeds * _TOTAL_STEPS, disable=not options.progress) as bar:
         learned = [trajectory_learning(seed, _TOTAL_STEPS, lambda: tick(bar)) for seed in range(options.seeds)]
         explored = [trajectory_exploring(seed, _TOTAL_STEPS, lambda: tick(bar)) for seed in range(options.seeds)]
-    rows = []
+    rows, goals = [], f"share of {_GOALS} goals"
     for i, steps in enumerate(learned[0]["steps"]):
         rows += [
-            _row(f"success, {steps:,} random steps", "of 100 goals", [trial["success"][i] for trial in learned], None),
-            _row(f"success, {steps:,} steps explored", "of 100 goals", [trial["success"][i] for trial in explored], None),
+            _row(f"success, {steps:,} random steps", goals, [trial["success"][i] for trial in learned], None),
+            _row(f"success, {steps:,} steps explored", goals, [trial["success"][i] for trial in explored], None),
             _row(
                 f"seen, {steps:,} steps explored",
-                "of 400 cells",
+                f"share of {_CELLS**2} cells",
                 [trial["seen"][i] for trial in explored],
                 [trial["seen_at_random"][i] for trial in explored],
             ),
@@ -51,25 +51,21 @@ def _row(what: str, unit: str, ours: list[float], peer: list[float] | None) -> d
     return {**values, "against": "random actions", "repeats": {"ours": ours, "peer": peer or []}}
 
 
-def trajectory_learning(
-    seed: int, total_steps: int, on_step: Callable[[], None] = lambda: None, first_goal: int = 0
-) -> dict[str, list[float]]:
+def trajectory_learning(seed: int, total_steps: int, on_step: Callable[[], None] = lambda: None) -> dict[str, list[float]]:
     """Random actions alone, in the env's own episodes; every 2,500 env steps, the success of plans by what they taught.
 
-    `success`: share of the env seeds first_goal to first_goal + 99 whose goal is reached, from their own starts.
+    `success`: share of the env seeds 0 to 99 whose goal is reached, from their own starts.
     """
-    return _measured({"random_share": 1.0}, None, seed, total_steps, on_step, first_goal)[0]
+    return _measured({"random_share": 1.0}, None, seed, total_steps, on_step)[0]
 
 
-def trajectory_exploring(
-    seed: int, total_steps: int, on_step: Callable[[], None] = lambda: None, first_goal: int = 0
-) -> dict[str, list[float]]:
+def trajectory_exploring(seed: int, total_steps: int, on_step: Callable[[], None] = lambda: None) -> dict[str, list[float]]:
     """Plans are tried and learned from, every episode from one corner; every 2,500 env steps, how good it is by then.
 
     `success` as in `trajectory_learning`. `seen`, `seen_at_random`: share of 20 x 20 cells that were entered by then, by the
     learner and by random actions in the same episodes; a wall's cell counts when its face is touched.
     """
-    values, places = _measured({}, _CORNER, seed, total_steps, on_step, first_goal)
+    values, places = _measured({}, _CORNER, seed, total_steps, on_step)
     by_chance = _random_places(total_steps, seed)
     values["seen"] = [seen_share(places[:steps]) for steps in map(int, values["steps"])]
     values["seen_at_random"] = [seen_share(by_chance[:steps]) for steps in map(int, values["steps"])]
@@ -82,7 +78,6 @@ def _measured(
     seed: int,
     total_steps: int,
     on_step: Callable[[], None],
-    first_goal: int,
 ) -> tuple[dict[str, list[float]], Any]:
     """What a learner of these settings reaches, and the (total_steps, 2) places that it passes."""
     import gymnasium as gym
@@ -101,9 +96,11 @@ def _measured(
         on_step()
         if len(places) % _EVERY == 0:
             values["steps"].append(len(places))
-            values["success"].append(_success(learner, judge, range(first_goal, first_goal + _GOALS)))
+            values["success"].append(_success(learner, judge, range(_GOALS)))
 
     learner.learn(total_steps, on_place, start)
+    env.close()
+    judge.close()
     return values, np.array(places)
 
 
@@ -146,4 +143,5 @@ def _random_places(total_steps: int, seed: int) -> Any:
         observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
         places.append(observation["achieved_goal"])
         over = terminated or truncated
+    env.close()
     return np.array(places)

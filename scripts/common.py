@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -61,6 +62,14 @@ def parse_env_kwargs(text: str) -> dict[str, Any]:
     if not isinstance(kwargs, dict):
         raise UsageError(f"--env-kwargs {text!r} must be a JSON object, for example '{{\"difficulty\": 0.5}}'")
     return kwargs
+
+
+def make_folder(path: Path) -> None:
+    """UsageError if it cannot be, before any work is done for it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {path} cannot be a folder ({error.strerror}); name another") from None
 
 
 PLANNERS = ("none", "box", "replay", "spread", "ellipse", "cvae", "energy", "trajectory", "oracle")

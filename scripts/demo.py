@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.common import UsageError, run
+from scripts.common import UsageError, make_folder, run
 from scripts.runs import Run, load_run
 
 
@@ -50,7 +50,7 @@ def main(options: Options) -> None:
         if not (options.out / "u").is_dir():
             raise UsageError(f"--out {options.out} holds something other than a demo; name another folder")
         shutil.rmtree(options.out)
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     _side_by_side("train", options.out, [_training(world, options) for world in WORLDS], [w.steps for w in WORLDS])
     _side_by_side("evaluate", options.out, [_evaluation(world, options) for world in WORLDS], None)
     summary = {world.env: json.loads((options.out / world.folder / "summary.json").read_text()) for world in WORLDS}

@@ -9,16 +9,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import UsageError, parse_env_kwargs, parse_seeds, run
-from scripts.parts import check_planner_names
+from scripts.common import DISTANCES, UsageError, make_folder, parse_env_kwargs, parse_seeds, run
+from scripts.parts import check_name, check_planner_names
 
 if TYPE_CHECKING:
     from planner.protocols import GoalPolicy
     from planner.results import EpisodeRow
     from scripts.runs import Run
 
-_CHUNK = 25  # episodes side by side; always the same ones, since a batch's size shows in the last bits of its actions
-_OF_A_RUN = ("checkpoint/policy.safetensors", "energy/model.safetensors", "links.json")  # what its planners are made of
+_CHUNK = 25  # episodes side by side; the same ones in a second call, since a batch's size shows in the last bits of its actions
+_LEARNED = ("checkpoint/policy", "energy/model", "distances/quasimetric", "samplers/cvae")  # what planners are made of
+_OF_A_RUN = ("links.json", *(f"{name}.safetensors" for name in _LEARNED))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class Options:
 def main(options: Options) -> None:
     seeds, names = parse_seeds(options.seeds), options.planners.split(",")
     check_planner_names(names)
+    check_name("distance", options.distance, DISTANCES)
     parse_env_kwargs(options.env_kwargs)
     if options.episode_steps is not None and options.episode_steps < 1:
         raise UsageError(f"--episode-steps must be at least 1, got {options.episode_steps}")
@@ -48,6 +50,7 @@ def main(options: Options) -> None:
     from planner.results import summarise
     from planner.storage import json_to_bytes
 
+    make_folder(options.out)
     setting = Setting.of(options)
     for name in names:
         setting.policy(name)  # what has to be learned is, once, and what is wrong shows before anything is run
@@ -101,9 +104,18 @@ def _trained(folder: str, progress: bool) -> Run:
 
 @lru_cache(maxsize=64)
 def _policy(setting: Setting, name: str) -> GoalPolicy:
-    from scripts.parts import make_distance, make_policy
+    from scripts.parts import make_policy
 
-    return make_policy(setting.trained, name, setting.nodes, make_distance(setting.trained, setting.distance))
+    if name == "none":  # runs without all that is fitted after the training, too
+        return setting.trained.agent
+    return make_policy(setting.trained, name, setting.nodes, _distance(setting), setting.env_settings())
+
+
+@lru_cache(maxsize=4)
+def _distance(setting: Setting) -> Any:
+    from scripts.parts import make_distance
+
+    return make_distance(setting.trained, setting.distance)
 
 
 Task = tuple[Setting, str, tuple[int, ...]]  # a planner and the seeds of one chunk
@@ -121,22 +133,22 @@ def evaluate_all(
     from planner.results import ResultsFile
     from scripts.workers import run_tasks
 
-    out.mkdir(parents=True, exist_ok=True)
-    _check_settings(out, setting)
+    make_folder(out)
+    _check_settings(out, setting, names)
     try:
         results = ResultsFile(out / "results.csv")
     except ValueError as error:
         raise UsageError(str(error)) from None
     chunks = [tuple(seeds[i : i + _CHUNK]) for i in range(0, len(seeds), _CHUNK)]
-    done = [(name, seed) for name in names for seed in seeds if results.holds(name, seed)]
     missing: list[Task] = [
-        (setting, name, chunk) for name in names for chunk in chunks if {(name, seed) for seed in chunk} - set(done)
+        (setting, name, chunk) for name in names for chunk in chunks if not all(results.holds(name, seed) for seed in chunk)
     ]
-    total = len(names) * len(seeds)
-    with tqdm(total=total, initial=len(done), desc=setting.trained.env, unit="episode", disable=not progress) as bar:
+    total, done = len(names) * len(seeds), sum(results.holds(name, seed) for name in names for seed in seeds)
+    with tqdm(total=total, initial=done, desc=setting.trained.env, unit="episode", disable=not progress) as bar:
         for _, rows in run_tasks(_run_chunk, missing, workers):
             bar.update(len(results.add(rows)))
-    return [row for row in results.rows if row.planner in names and row.seed in seeds]
+    asked = set(seeds)
+    return [row for row in results.rows if row.planner in names and row.seed in asked]
 
 
 def _run_chunk(task: Task) -> list[EpisodeRow]:
@@ -148,20 +160,38 @@ def _run_chunk(task: Task) -> list[EpisodeRow]:
     return evaluate(setting.policy(name), env_maker(env, **setting.env_settings()), seeds, env, name)
 
 
-def _check_settings(out: Path, setting: Setting) -> None:
-    """What is added to a results.csv must be comparable with what is there: the same run, as it is now, and the same task."""
-    from planner.storage import json_to_bytes, stored_digests
+def _check_settings(out: Path, setting: Setting, names: Sequence[str]) -> None:
+    """What is added to a results.csv must be comparable with what is there: the same task, run and files, as they are now."""
+    from planner.storage import json_to_bytes
 
-    digests = stored_digests(setting.trained.folder)
-    own = {name: value for name, value in asdict(setting).items() if name != "progress"}
-    task = {**own, "files": {name: digests.get(name) for name in _OF_A_RUN}}
+    own = {name: value for name, value in asdict(setting).items() if name not in ("progress", "run")}
+    task = {**own, "files": _digests(setting, names)}
     path = out / "evaluation.json"
-    if (out / "results.csv").exists():
-        before = json.loads(path.read_text()) if path.exists() else {}
-        differs = sorted(name for name in task if name != "run" and task[name] != before.get(name))
-        if differs:
-            raise UsageError(f"{out} holds results with other {', '.join(differs)}; name another --out, or remove it")
-    path.write_bytes(json_to_bytes(task))
+    try:
+        before = json.loads(path.read_text()) if (out / "results.csv").exists() else task
+    except (OSError, ValueError):
+        raise UsageError(f"{out} holds results, but nothing says of what (evaluation.json); name another --out") from None
+    files = {**before.get("files", {}), **task["files"]}  # of planners that were evaluated before, too
+    differs = sorted(name for name in own if own[name] != before.get(name))
+    differs += sorted(name for name, digest in before.get("files", {}).items() if files[name] != digest)
+    if differs:
+        raise UsageError(f"{out} holds results with other {', '.join(differs)}; name another --out, or remove it")
+    whole = path.with_suffix(".tmp")  # so that a kill while it is written loses nothing
+    whole.write_bytes(json_to_bytes({**own, "files": files}))
+    whole.replace(path)
+
+
+def _digests(setting: Setting, names: Sequence[str]) -> dict[str, str]:
+    """The SHA-256 of what the planners are made of: files of the run, and the user's own."""
+    import hashlib
+
+    from envs.files import is_file, split
+    from planner.storage import stored_digests
+
+    stored = stored_digests(setting.trained.folder)
+    digests = {name: stored[name] for name in _OF_A_RUN if name in stored}
+    own = [name for name in (*names, setting.distance, setting.trained.env) if is_file(name)]
+    return digests | {name: hashlib.sha256(split(name)[0].read_bytes()).hexdigest() for name in own}
 
 
 def table(env: str, summary: dict[str, dict[str, Any]]) -> str:

@@ -6,48 +6,62 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import PLANNERS, UsageError
+from envs.files import is_file
+from scripts.common import DISTANCES, PLANNERS, UsageError
 
 if TYPE_CHECKING:
     from planner.protocols import DistanceModel, GoalPolicy, Planner, StateSampler
     from scripts.runs import Run
 
 
+def check_name(kind: str, name: str, known: tuple[str, ...]) -> None:
+    """UsageError if it is neither one of ours nor a class in a file; nothing is loaded yet."""
+    if name not in known and not is_file(name):
+        raise UsageError(
+            f"{kind} {name!r} is unknown; choose from {', '.join(known)}, or write path/to/file.py:NAME_OF_THE_CLASS"
+        )
+
+
 def check_planner_names(names: list[str]) -> None:
-    """UsageError at the first that is neither one of ours nor a class in a file; nothing is loaded yet."""
+    """UsageError at the first that is unknown, or named twice."""
     for name in names:
-        if name not in PLANNERS and ".py:" not in name:
-            raise UsageError(
-                f"planner {name!r} is unknown; choose from {', '.join(PLANNERS)}, or write path/to/file.py:NAME_OF_THE_CLASS"
-            )
+        check_name("planner", name, PLANNERS)
     if len(set(names)) < len(names):
         raise UsageError(f"--planners {','.join(names)} names one planner twice; name each once")
 
 
-def make_policy(trained: Run, name: str, num_nodes: int, distance: DistanceModel | None = None) -> GoalPolicy:
-    """The agent alone (`none`), or the agent led by a planner."""
+def make_policy(
+    trained: Run, name: str, num_nodes: int, distance: DistanceModel | None = None, env_kwargs: dict[str, Any] | None = None
+) -> GoalPolicy:
+    """The agent alone (`none`), or the agent led by a planner. `env_kwargs`: of the env it is for, if not as the run's."""
     from planner.guide import Guide
     from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
 
     if name == "none":
         return trained.agent
     distance = distance if distance is not None else trained.distance()
-    planner = make_planner(trained, name, num_nodes, distance)
+    planner = make_planner(trained, name, num_nodes, distance, env_kwargs)
     config = SubgoalPolicyConfig(reach=trained.sure_edge, direct=trained.sure_edge)
     return SubgoalPolicy(trained.agent, planner, distance, trained.goal_of, config, Guide.fit(trained.experience))
 
 
-def make_planner(trained: Run, name: str, num_nodes: int, distance: DistanceModel | None = None) -> Planner:
+def make_planner(
+    trained: Run, name: str, num_nodes: int, distance: DistanceModel | None = None, env_kwargs: dict[str, Any] | None = None
+) -> Planner:
+    """UsageError where the run's experience is too little for what has to be learned from it."""
     from planner.graph_planner import GraphPlanner, config_for
 
-    check_planner_names([name])
+    check_name("planner", name, PLANNERS)
     if name == "oracle":
-        return _oracle_planner(trained)
-    if name == "trajectory":
-        return _trajectory_planner(trained)
+        return _oracle_planner(trained, trained.env_kwargs if env_kwargs is None else env_kwargs)
     links = config_for(trained.sure_edge, num_nodes)
     distance = distance if distance is not None else trained.distance()
-    return GraphPlanner(make_sampler(trained, name), distance, trained.goal_of, links)
+    try:
+        if name == "trajectory":
+            return _trajectory_planner(trained)
+        return GraphPlanner(make_sampler(trained, name), distance, trained.goal_of, links)
+    except ValueError as error:
+        raise UsageError(f"{trained.folder}: no {name} planner: {error}") from None
 
 
 def make_sampler(trained: Run, name: str) -> StateSampler:
@@ -68,14 +82,9 @@ def make_sampler(trained: Run, name: str) -> StateSampler:
 
 def make_distance(trained: Run, name: str) -> DistanceModel:
     """A distance by name; one in a user's file is fitted and checked first."""
-    from scripts.common import DISTANCES
-
+    check_name("distance", name, DISTANCES)
     if name in DISTANCES:
         return trained.distance(name)
-    if ".py:" not in name:
-        raise UsageError(
-            f"distance {name!r} is unknown; choose from {', '.join(DISTANCES)}, or write path/to/file.py:NAME_OF_THE_CLASS"
-        )
     from planner.checks import check_distance
 
     return _own(name, trained, "distance", "fit(experience), pairwise and paired", check_distance)
@@ -84,23 +93,25 @@ def make_distance(trained: Run, name: str) -> DistanceModel:
 def _own(name: str, trained: Run, kind: str, needs: str, check: Callable[[Any, Any], None]) -> Any:
     from envs.files import load_from_file
     from envs.guard import EnvError
+    from planner.checks import CheckError
 
+    experience = trained.experience
     try:
-        part = load_from_file(name).fit(trained.experience)
-        check(part, trained.experience)
+        part = load_from_file(name).fit(experience)
+        check(part, experience)
     except (EnvError, UsageError):
         raise
     except Exception as error:
-        reason = str(error) if type(error).__name__ == "CheckError" else f"{type(error).__name__}: {error}"
+        reason = str(error) if isinstance(error, CheckError) else f"{type(error).__name__}: {error}"
         raise UsageError(f"{name} is no {kind}: {reason}; a {kind} has {needs} (docs/planners.md)") from error
     return part
 
 
-def _oracle_planner(trained: Run) -> Planner:
+def _oracle_planner(trained: Run, env_kwargs: dict[str, Any]) -> Planner:
     from envs.loading import load_env
     from planner.oracle_planner import OraclePlanner
 
-    env = load_env(trained.env, **trained.env_kwargs)
+    env = load_env(trained.env, **env_kwargs)  # stays open: its map is asked
     route = getattr(env.unwrapped, "shortest_route", None)
     if route is None:
         raise UsageError(f"{trained.env} does not know its shortest ways: there is no oracle for it; leave it out")
@@ -119,9 +130,12 @@ def _cvae_sampler(trained: Run) -> Any:
 
 
 def _trajectory_planner(trained: Run) -> Any:
+    from tqdm import tqdm
+
     from planner.trajectory_planner import TrajectoryPlanner
 
-    return TrajectoryPlanner.fit(trained.experience)
+    with tqdm(desc="transition energy", disable=not trained.progress) as bar:
+        return TrajectoryPlanner.fit(trained.experience, on_step=lambda step, loss: bar.update())
 
 
 def _stored(trained: Run, name: str, steps: int, fit: Callable[..., Any], load: Callable[..., Any]) -> Any:
@@ -133,7 +147,10 @@ def _stored(trained: Run, name: str, steps: int, fit: Callable[..., Any], load: 
     weights, settings = f"samplers/{name}.safetensors", f"samplers/{name}.json"
     if weights in stored_names(trained.folder):
         stored = json.loads(read_file(trained.folder, settings))
-        return load(bytes_to_tensors(read_file(trained.folder, weights)), stored, trained.experience)
+        try:
+            return load(bytes_to_tensors(read_file(trained.folder, weights)), stored, trained.experience)
+        except (KeyError, TypeError, RuntimeError):
+            raise UsageError(f"{trained.folder}: its {name} sampler is of another version; train the run again") from None
     with tqdm(total=steps, desc=f"{name} sampler", disable=not trained.progress) as bar:
         model = fit(lambda *_: bar.update())
     write_files(trained.folder, {weights: tensors_to_bytes(model.tensors()), settings: json_to_bytes(model.settings())})

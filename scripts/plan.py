@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import UsageError, run
+from scripts.common import UsageError, make_folder, run
 from scripts.parts import check_planner_names, make_planner, make_policy
 from scripts.runs import Run, load_run
 
@@ -36,6 +36,7 @@ def main(options: Options) -> None:
         raise UsageError("--planner none plans nothing; name one that does")
     if options.nodes < 1 or options.episode_steps < 1:
         raise UsageError(f"--nodes and --episode-steps must be at least 1, got {options.nodes} and {options.episode_steps}")
+    make_folder(options.out)
     import torch
 
     from planner.report import figure_to_png
@@ -49,7 +50,6 @@ def main(options: Options) -> None:
     plan, figure, frames = plan_and_draw(
         trained, options.planner, options.seed, options.nodes, settings, options.goal, options.gif
     )
-    options.out.mkdir(parents=True, exist_ok=True)
     content = {
         "waypoints": plan.waypoints.tolist(),
         "steps": plan.edge_steps.tolist(),
@@ -108,7 +108,9 @@ def plan_and_draw(
     pictures.draw_trail(drive, _plane(np.array(trail)))
     visited = _plane(np.concatenate([trajectory.goals for trajectory in trained.trajectories]))
     shown = visited if walls is None else np.concatenate([visited, walls.reshape(-1, 2)])
-    for axes, title in zip((valley, graph, drive), ("energy valley, samples", "graph, path", "drive"), strict=True):
+    for axes, title in zip(
+        (valley, graph, drive), ("energy valley, samples" if name == "energy" else "samples", "graph, path", "drive"), strict=True
+    ):
         pictures.show_all(axes, shown)
         pictures.draw_walls(axes, walls)
         pictures.draw_ends(axes, start_at, target_at)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import UsageError, run
+from scripts.common import UsageError, make_folder, run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ def main(options: Options) -> None:
     import torch
 
     torch.set_num_threads(1)
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
     if options.sweep is not None:
         _sweep(options, options.sweep[0], sizes, energy, sampling)
     elif options.compare:

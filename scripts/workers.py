@@ -29,19 +29,18 @@ def run_tasks(function: Callable[[Task], Result], tasks: Sequence[Task], workers
     left, deaths = list(range(len(tasks))), 0
     while left:
         # spawned, not forked: torch's threads do not survive a fork
-        with ProcessPoolExecutor(min(workers, len(left)), mp_context=get_context("spawn")) as pool:
+        pool = ProcessPoolExecutor(min(workers, len(left)), mp_context=get_context("spawn"))
+        try:
             futures = {pool.submit(function, tasks[index]): index for index in left}
-            try:
-                for future in as_completed(futures):
-                    result = future.result()
-                    left.remove(futures[future])
-                    deaths = 0
-                    yield tasks[futures[future]], result
-            except BrokenProcessPool:
-                deaths += 1
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            for future in as_completed(futures):
+                result = future.result()
+                left.remove(futures[future])
+                deaths = 0
+                yield tasks[futures[future]], result
+        except BrokenProcessPool:
+            deaths += 1
+        finally:  # also on Ctrl-C and on a task's error: what has not begun is not begun any more
+            pool.shutdown(wait=True, cancel_futures=True)
         if deaths == _DEATHS:
             raise UsageError(
                 f"worker processes died {_DEATHS} times in a row; {len(tasks) - len(left)} of {len(tasks)} parts are done and "

@@ -16,11 +16,14 @@ def test_the_fewest_nodes_from_which_on_it_never_falls_again():
     assert nodes_needed(curve(1.0, 1.0)) == 1 and nodes_needed(curve(1.0, 0.9)) is None
 
 
+def _row_of(name, count, seed):
+    return row(name, seed, name == "energy" or count > 8 or seed > 5, 10, detour=1.1, oracle=1.0)
+
+
 @pytest.fixture
 def curves():
     """`energy` always arrives; the others do from their second number of nodes on."""
-    counts = {count: [row(name, s, name == "energy" or count > 8 or s > 5, 10, detour=1.1) for name in SAMPLERS for s in range(8)]
-              for count in (8, 32)}  # fmt: skip
+    counts = {count: [_row_of(name, count, s) for name in SAMPLERS for s in range(8)] for count in (8, 32)}
     figures = {count: summarise(rows) for count, rows in counts.items()}
     return {name: {count: figures[count][name] for count in counts} for name in SAMPLERS}
 

@@ -157,6 +157,22 @@ class Guesses(Leads):
         return Plan(np.stack([state]), unseeded.random(2), np.stack([state]), np.zeros((0, 2), int))
 
 
+class Wanders(Leads):
+    def plan(self, state, goal, rng):
+        aside = unseeded.random(len(state), dtype=np.float32)
+        return Plan(np.stack([state + aside]), np.ones(2), np.stack([state]), np.zeros((0, 2), int))
+
+
+class Sometimes(Leads):
+    asked = 0
+
+    def plan(self, state, goal, rng):
+        self.asked += 1
+        if self.asked % 2:
+            raise NoPathError("not now")
+        return super().plan(state, goal, rng)
+
+
 class Answers(Leads):
     def plan(self, state, goal, rng):
         return [state, goal]
@@ -171,6 +187,8 @@ PLANNERS = {
     "gave a list; give a Plan, or raise NoPathError": Answers(),
     "raised RuntimeError for a visited state and goal: no graph": Fails(),
     "equal rng, another plan": Guesses(),
+    "equal rng, another plan; draw": Wanders(),
+    "equal rng, another plan; draw all": Sometimes(),
     "waypoints are of shape (1, 2), expected (K, 4)": Leads(waypoints=np.zeros((1, 2))),
     "waypoints have nan at [0, 0]": Leads(waypoints=np.full((1, 4), np.nan)),
     "nodes are of shape (4,), expected (N, 4)": Leads(nodes=np.zeros(4)),

@@ -89,6 +89,15 @@ def test_a_users_own_sampler_and_distance_stand_beside_ours(trained, tmp_path):
     assert list(json.loads((tmp_path / "out" / "summary.json").read_text())) == ["replay", own]
 
 
+def test_rows_of_a_file_that_was_edited_since_are_not_mixed_with_new_ones(trained, tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    flags = ("--nodes", 5, "--planners", f"{tmp_path / 'mine.py'}:MySampler", "--seeds")
+    assert evaluate(trained, tmp_path / "out", *flags, "10000:10001").returncode == 0
+    (tmp_path / "mine.py").write_text(MINE + "\n")
+    done = evaluate(trained, tmp_path / "out", *flags, "10000:10002")
+    assert done.returncode == 2 and "mine.py:MySampler" in done.stderr and len(rows(tmp_path / "out")) == 1
+
+
 @pytest.mark.parametrize(
     ("planner", "words"),
     [

@@ -15,24 +15,28 @@ def test_a_step_is_the_action_times_a_twentieth():
     env.reset(seed=0, options={"start": (-0.9, 0.0), "goal": (0.9, 0.9)})
     observation, reward, terminated, truncated, info = env.step(np.array([0.5, -3.0]))
     assert observation["observation"] == pytest.approx([-0.875, -0.05]) and reward == -1.0
-    assert not terminated and not truncated and info == {"is_success": False, "success": False}
+    assert not terminated and not truncated and info == {"is_success": False, "success": False, "wall_contact": False}
     assert np.array_equal(observation["observation"], observation["achieved_goal"])
 
 
 def test_a_wall_stops_the_particle_which_slides_along_it():
     env = make()
     env.reset(seed=0, options={"start": (-0.62, 0.0), "goal": (0.9, 0.9)})
+    infos = []
     for _ in range(3):
-        observation, *_ = env.step(np.array([1.0, 1.0]))
+        observation, *_, info = env.step(np.array([1.0, 1.0]))
+        infos.append(info)
     assert observation["observation"] == pytest.approx([-0.6, 0.15])
+    assert all(info["wall_contact"] is True for info in infos)
+    assert env.step(np.array([-1.0, 0.0]))[4]["wall_contact"] is False
 
 
 def test_the_square_ends_at_its_border():
     env = make()
     env.reset(seed=0, options={"start": (-0.98, -0.98), "goal": (0.9, 0.9)})
     for _ in range(3):
-        observation, *_ = env.step(np.array([-1.0, -1.0]))
-    assert observation["observation"].tolist() == [-1.0, -1.0]
+        observation, *_, info = env.step(np.array([-1.0, -1.0]))
+    assert observation["observation"].tolist() == [-1.0, -1.0] and info["wall_contact"] is True
 
 
 def test_arrival_pays_nothing_and_ends_the_episode():

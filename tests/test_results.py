@@ -17,14 +17,14 @@ def row(planner, seed, success, steps, detour=None, plan_ms=None, oracle=None):
 
 def test_figures_by_hand():
     rows = [row("none", s, s < 1, 10 * (s + 1)) for s in range(4)]
-    rows += [row("energy", s, s < 3, 10, detour=1.0 + s / 10, plan_ms=s) for s in range(4)]
+    rows += [row("energy", s, s < 3, 10, detour=1.0 + s / 10 if s < 3 else None, plan_ms=s, oracle=1.0) for s in range(4)]
     none, energy = summarise(rows).values()
     assert none["success"] == 0.25 and none["steps_iqm"] == 25 and none["detour_mean"] is None and none["spl"] is None
-    assert energy["minus"]["none"]["success"] == 0.5 and energy["detour_mean"] == pytest.approx(1.15)
+    assert energy["minus"]["none"]["success"] == 0.5 and energy["detour_mean"] == pytest.approx(1.1)
     assert none["minus"]["energy"]["success"] == -0.5 and energy["minus"]["none"]["steps"] == -15
     low, high = energy["minus"]["none"]["success_ci"]
     assert low < 0.5 < high and energy["plan_ms_median"] == 1.5
-    assert energy["spl"] == pytest.approx(np.mean([1, 1 / 1.1, 1 / 1.2, 1 / 1.3]))
+    assert energy["spl"] == pytest.approx(np.mean([1, 1 / 1.1, 1 / 1.2, 0]))
     low, high = none["steps_iqm_ci"]
     assert 10 <= low < 25 < high <= 40
 
@@ -89,3 +89,15 @@ def test_a_file_that_holds_something_else_is_refused_and_left_alone(tmp_path, te
     with pytest.raises(ValueError, match=r"results\.csv"):
         ResultsFile(tmp_path / "results.csv")
     assert (tmp_path / "results.csv").read_text() == text
+
+
+def test_a_planner_that_never_arrives_has_an_spl_of_nothing():
+    """Not an unknown one: the env knows its shortest ways."""
+    figures = summarise([row("none", s, False, 10, oracle=2.0) for s in range(4)])["none"]
+    assert figures["spl"] == 0.0 and figures["spl_ci"] == [0.0, 0.0] and figures["detour_mean"] is None
+
+
+def test_names_may_hold_commas(tmp_path):
+    rows = [replace(row('my,"own".py:Sampler', 1, True, 3), env="a,b.py:Maze")]
+    ResultsFile(tmp_path / "results.csv").add(rows)
+    assert ResultsFile(tmp_path / "results.csv").rows == rows

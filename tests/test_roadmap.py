@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from planner.checks import check_planner
-from planner.data import NoPathError, farthest_points
+from planner.data import NoPathError, Plan, farthest_points
 from planner.graph import edge_costs, search_networkx
 from planner.roadmap import RoadmapConfig, RoadmapPlanner
+from planner.storage import DamagedError
+from scripts.bench import Options
+from scripts.bench_graph import bench_graph, excess_percent, plan_figures
 
 RNG = np.random.default_rng(0)
 
@@ -135,3 +138,38 @@ def test_what_cannot_be_built_is_refused():
         RoadmapConfig(hubs=0)
     with pytest.raises(ValueError, match="max_edge"):
         RoadmapConfig(max_edge=0.5)
+
+
+class Partial:
+    """One link of so many steps to each goal, but none to some."""
+
+    def __init__(self, steps, lost):
+        self.steps, self.lost = steps, lost
+
+    def plan(self, state, goal, rng):
+        if goal[0] in self.lost:
+            raise NoPathError("none")
+        return Plan(np.zeros((0, 2)), np.array([self.steps + goal[0]]), np.zeros((0, 2)), np.array([[0, 1]]))
+
+
+def test_a_benchmark_counts_pairs_without_a_plan_and_compares_the_others():
+    pairs = [(place(0, 0), place(x, 0)) for x in range(12)]  # the peer is asked of the first ten
+    rows = {row["what"]: row for row in plan_figures(Partial(3, {0, 11}), Partial(6, {1}), pairs, 8.0, RNG, "plan")}
+    lost, costs = rows["pairs without a plan"], rows["cost of a plan, same pairs"]
+    assert (lost["ours"], lost["peer"], lost["unit"]) == (2, 1, "of 12 and 10 pairs")
+    goals = np.arange(2, 10)
+    assert costs["repeats"]["ours"] == pytest.approx(edge_costs(3.0 + goals, 8))
+    assert costs["repeats"]["peer"] == pytest.approx(edge_costs(6.0 + goals, 8))
+    assert len(rows["plan, median"]["repeats"]["ours"]) == 12 and rows["plan, 99 %"]["peer"] > 0
+    none = plan_figures(Partial(3, {5}), Partial(6, {}), [(place(0, 0), place(5, 0))], 8.0, RNG, "plan")
+    assert "cost of a plan, same pairs" not in [row["what"] for row in none]
+
+
+def test_a_plan_from_a_place_to_itself_has_no_excess():
+    assert excess_percent(0.5, 0.0) == [] and excess_percent(11.0, 10.0) == pytest.approx([10.0])
+
+
+def test_a_wrong_run_is_told_before_the_benchmark_begins(tmp_path, monkeypatch):
+    monkeypatch.setattr("scripts.bench_graph.visited_figures", lambda: pytest.fail("too late"))
+    with pytest.raises(DamagedError):
+        bench_graph(Options(name="graph", run=tmp_path / "nowhere", out=tmp_path, progress=False))

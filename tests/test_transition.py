@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from planner.energy.config import TransitionConfig
+from planner.energy.sequence import line_costs
 from planner.energy.train import DivergedError
 from planner.energy.transition import TransitionEnergy, transitions_of
 
@@ -63,6 +64,16 @@ def test_nothing_is_pretended_near_visited_places():
     assert 200 < len(unseen) < 280 and unseen[:, 0].min() > 0.5
 
 
+def test_what_mostly_rests_has_a_pace_of_its_moves():
+    """An object that is moved now and then: a tenth of the transitions, 0.5 to the right each."""
+    before = np.random.default_rng(0).random((500, 2))
+    moved = np.where(np.arange(500)[:, None] % 10 == 0, [0.5, 0.0], 0.0)
+    energy = TransitionEnergy.fit(pairs(before, moved), TINY, 0)
+    assert float(energy.pace) == pytest.approx(0.5 / float(energy.width[0]), rel=1e-5)
+    ends = np.zeros((1, 2), np.float32), np.array([[1.0, 0.0]], np.float32)
+    assert np.isfinite(line_costs(energy, *ends)).all()
+
+
 def test_strides_pair_places_so_many_steps_apart():
     before, after = transitions_of([np.arange(5.0)[:, None], np.arange(10.0, 12.0)[:, None]], stride=3)
     assert before[:, 0].tolist() == [0, 1] and after[:, 0].tolist() == [3, 4]
@@ -100,5 +111,5 @@ def test_data_that_teach_nothing_are_refused(trajectories, word):
 
 @pytest.mark.parametrize("settings", [{"stride": 0}, {"unseen": 1.0}, {"learning_rate": 0.0}, {"ordinary": 0.99}])
 def test_impossible_settings_are_refused(settings):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=next(iter(settings))):
         TransitionConfig(**settings)

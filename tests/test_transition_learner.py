@@ -39,6 +39,19 @@ def test_the_inverse_model_finds_the_action():
     assert np.abs(model.action(np.zeros(2), np.ones(2))).max() <= 1.0
 
 
+def test_moves_stay_measured_by_those_of_the_first_call():
+    """Also where these are 1 long."""
+    rng = np.random.default_rng(0)
+    before, moved = rng.uniform(-1, 1, (50, 2)), rng.choice([-1.0, 1.0], (50, 2))
+    model = InverseModel(-np.ones(2), np.ones(2), -np.ones(2), np.ones(2), seed=0)
+    with pytest.raises(ValueError, match="call update"):
+        model.action(np.zeros(2), np.ones(2))
+    model.update(before, before + moved, moved, 1, seed=0)
+    action = model.action(np.zeros(2), np.full(2, 0.5))
+    model.update(before, before + 10 * moved, moved, 0, seed=0)
+    assert np.array_equal(model.action(np.zeros(2), np.full(2, 0.5)), action)
+
+
 def test_all_that_happens_is_kept_and_a_seed_fixes_it():
     learner, places = places_of(TINY, 200)
     assert np.array_equal(places, np.array(learner.after)) and len(learner.actions) == 200
@@ -58,9 +71,11 @@ def test_unbounded_places_are_refused():
         TransitionLearner(env, TINY, 0)
 
 
-@pytest.mark.parametrize("settings", [{"updates": 0}, {"newest_share": 1.0}, {"transitions": TransitionConfig(stride=2)}])
+@pytest.mark.parametrize(
+    "settings", [{"updates": 0}, {"newest_share": 1.0}, {"random_share": 1.5}, {"transitions": TransitionConfig(stride=2)}]
+)
 def test_impossible_settings_are_refused(settings):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=next(iter(settings))):
         TransitionLearnerConfig(**settings)
 
 

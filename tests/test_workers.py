@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,18 @@ def test_what_a_dead_process_left_undone_is_done_again(tmp_path):
 def test_processes_that_keep_dying_are_given_up():
     with pytest.raises(UsageError, match=r"died 3 times.*0 of 2"):
         list(run_tasks(die, [1, 2], 2))
+
+
+def slowly(task):
+    time.sleep(0.2)
+    Path(task).touch()
+
+
+def test_what_has_not_begun_when_it_is_broken_off_is_not_begun(tmp_path):
+    results = run_tasks(slowly, [str(tmp_path / str(n)) for n in range(40)], 2)
+    next(results)
+    results.close()  # as Ctrl-C does
+    assert 1 <= len(list(tmp_path.iterdir())) < 20
 
 
 @pytest.mark.parametrize("workers", [1, 2])

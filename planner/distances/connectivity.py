@@ -144,17 +144,17 @@ class _Successors:
 
     def __init__(self, experience: Experience, within: int) -> None:
         lengths = np.array([len(trajectory) for trajectory in experience.trajectories])
-        self.left = np.concatenate([np.arange(length)[::-1] for length in lengths]).clip(max=within)  # (M,) steps
-        self.first = np.flatnonzero(self.left)
+        self.remaining = np.concatenate([np.arange(length)[::-1] for length in lengths]).clip(max=within)  # (M,) steps
+        self.first = np.flatnonzero(self.remaining)
         if len(self.first) == 0:
             raise ValueError("no trajectory has two states; there is nothing to connect")
         self.goals = experience.goals
-        far = np.flatnonzero(self.left == self.left.max())
-        self.reach = float(np.linalg.norm(self.goals[far + self.left.max()] - self.goals[far], axis=1).max())  # goal units
+        far = np.flatnonzero(self.remaining == self.remaining.max())
+        self.reach = float(np.linalg.norm(self.goals[far + self.remaining.max()] - self.goals[far], axis=1).max())  # goal units
 
     def after(self, rows: NDArray[np.intp], rng: np.random.Generator) -> Array:
         """(B,) -> (B, G): what is reached from there, up to `within` steps on."""
-        return self.goals[rows + rng.integers(1, self.left[rows] + 1)]
+        return self.goals[rows + rng.integers(1, self.remaining[rows] + 1)]
 
 
 def _train(
@@ -214,7 +214,7 @@ def _log_weights(network: Connectivity, pairs: _Successors, within: int, rng: np
     """(within,): what the log-weight of places 1, 2, ... steps apart on a trajectory comes to, where that goes straight."""
     known = []
     for steps in range(1, within + 1):
-        rows = np.flatnonzero(pairs.left >= steps)
+        rows = np.flatnonzero(pairs.remaining >= steps)
         if len(rows) == 0:  # no trajectory is so long
             break
         rows = rng.choice(rows, size=_MEASURED)

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.nn.functional import avg_pool1d
 
+from ..graph import trace
 from .transition import TransitionEnergy
 
 Array = NDArray[np.floating]
@@ -86,10 +87,7 @@ def roadmap_guesses(
         varied = costs * np.exp((index > 0) * _VARIETY * rng.standard_normal(len(costs)))
         graph = coo_array((varied, (here, there)), shape=(len(points),) * 2).tocsr()
         before = dijkstra(graph, indices=0, return_predecessors=True)[1]
-        line = [1]
-        while line[-1] != 0:
-            line.append(int(before[line[-1]]))
-        guesses.append(points[line[::-1]])
+        guesses.append(points[trace(before, 0, 1)])
     return guesses
 
 

@@ -153,7 +153,12 @@ class TransitionEnergy(nn.Module):
         width = np.maximum(width, 1e-6 * width.max())  # of an entry that never varies
         for name, values in (("low", low), ("high", np.where(high > low, high, low + 1.0)), ("width", width)):
             getattr(self, name).copy_(torch.as_tensor(values))
-        self.pace.fill_(float(np.quantile(np.linalg.norm(moved / width, axis=1), 0.75)))
+        self.pace.fill_(_usual_length(np.linalg.norm(moved / width, axis=1)))
+
+
+def _usual_length(lengths: Array) -> float:
+    """(N,), not all 0 -> their upper quartile; of those above 0, where what moves seldom does."""
+    return float(np.quantile(lengths, 0.75)) or float(np.quantile(lengths[lengths > 0], 0.75))
 
 
 def transitions_of(trajectories: Sequence[Array], stride: int) -> tuple[Array, Array]:
