@@ -115,7 +115,7 @@ def _policy(setting: Setting, name: str) -> GoalPolicy:
 def _distance(setting: Setting) -> Any:
     from scripts.parts import make_distance
 
-    return make_distance(setting.trained, setting.distance)
+    return make_distance(setting.trained, setting.distance, setting.env_settings())
 
 
 Task = tuple[Setting, str, tuple[int, ...]]  # a planner and the seeds of one chunk

@@ -80,11 +80,11 @@ def make_sampler(trained: Run, name: str) -> StateSampler:
     return _own(name, trained, "sampler", "fit(experience) and sample(state, goal, num_samples, rng)", check_sampler)
 
 
-def make_distance(trained: Run, name: str) -> DistanceModel:
-    """A distance by name; one in a user's file is fitted and checked first."""
+def make_distance(trained: Run, name: str, env_kwargs: dict[str, Any] | None = None) -> DistanceModel:
+    """A distance by name; one in a user's file is fitted and checked first. `env_kwargs` as in `make_policy`."""
     check_name("distance", name, DISTANCES)
     if name in DISTANCES:
-        return trained.distance(name)
+        return trained.distance(name, env_kwargs)
     from planner.checks import check_distance
 
     return _own(name, trained, "distance", "fit(experience), pairwise and paired", check_distance)

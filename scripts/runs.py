@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from planner.experience import Experience
 
 _LONGEST_DRIVE, _DRIVES, _DRIVE_SEED = 24, 400, 500_000  # env steps, drives, first env seed: for `measure_links`
-ENSEMBLE = ("quasimetric", "q_value")  # the planner's own distance: each is sure where the other is not
+ENSEMBLE = ("quasimetric", "q_value")  # each is sure where the other is not
 _ASKED_WITHIN = 60.0  # env steps by the first: half as far again as the longest link
 
 
@@ -63,8 +63,11 @@ class Run:
         links = {"sure_edge": sure_edge(predicted, np.isfinite(drives.taken)), "drives": _DRIVES}
         write_files(self.folder, {"links.json": json_to_bytes(links)})
 
-    def distance(self, name: str = "quasimetric") -> Any:
-        """A distance model by name; one that has to be learned is, on its first use, and stored with the run."""
+    def distance(self, name: str = "quasimetric", env_kwargs: dict[str, Any] | None = None) -> Any:
+        """A distance model by name; one that has to be learned is, on its first use, and stored with the run.
+
+        `env_kwargs`: of the env whose truth the oracle knows, if not as the run's.
+        """
         from planner.distances.ensemble import EnsembleDistance
         from planner.distances.euclidean import EuclideanDistance
         from planner.distances.oracle import OracleDistance
@@ -77,7 +80,7 @@ class Run:
         if name == "euclidean":
             return EuclideanDistance.fit(self.trajectories, self.goal_of)
         if name == "oracle":
-            return OracleDistance(self._true_steps())
+            return OracleDistance(self._true_steps(self.env_kwargs if env_kwargs is None else env_kwargs))
         return self._learned_distance(name)
 
     def q_values(self, states: Any, goals: Any) -> Any:
@@ -88,10 +91,10 @@ class Run:
         observation = {"observation": states, "achieved_goal": self.goal_of(states), "desired_goal": goals}
         return self.agent.predict(observation, deterministic=True)[0]
 
-    def _true_steps(self) -> Any:
+    def _true_steps(self, env_kwargs: dict[str, Any]) -> Any:
         from envs.loading import load_env
 
-        true_steps = getattr(load_env(self.env, **self.env_kwargs).unwrapped, "shortest_steps", None)
+        true_steps = getattr(load_env(self.env, **env_kwargs).unwrapped, "shortest_steps", None)
         if true_steps is None:
             raise UsageError(f"{self.env} does not know its true distances: there is no oracle for it")
         return true_steps

@@ -22,7 +22,7 @@ def run(experience, tmp_path, monkeypatch):
     write_files(tmp_path, {"config.json": b"{}"})
     return SimpleNamespace(
         folder=tmp_path, experience=experience, env="PointMass-v0", env_kwargs={}, sure_edge=4.0, progress=False,
-        goal_of=experience.goal_of, distance=lambda name="quasimetric": experience.distance,
+        goal_of=experience.goal_of, distance=lambda name="quasimetric", env_kwargs=None: experience.distance,
     )  # fmt: skip
 
 
