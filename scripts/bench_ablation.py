@@ -72,7 +72,7 @@ class _Straight:
 
 def _variants(trained: Any) -> dict[str, Any]:
     """Each policy lacks what its name says, or has that instead."""
-    from scripts.parts import make_policy
+    from scripts.parts import make_distance, make_policy
 
     whole: Any = make_policy(trained, "energy", _NODES)
     planner, follow = whole.planner, whole.config
@@ -88,5 +88,5 @@ def _variants(trained: Any) -> dict[str, Any]:
         "best link not kept": planned(keep_best=False),
         "no time-outs": replace(whole, config=replace(follow, patience=_NEVER)),
         "late subgoals not shaken": replace(whole, config=replace(follow, shake=0.0)),
-        "pessimistic ensemble": make_policy(trained, "energy", _NODES, trained.distance("ensemble")),
+        "pessimistic ensemble": make_policy(trained, "energy", _NODES, make_distance(trained, "ensemble")),
     }

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from planner.protocols import DistanceModel, GoalPolicy, Planner, StateSampler
     from scripts.runs import Run
 
+_DISTANCE = "quasimetric"  # that plans are made of
+
 
 def check_name(kind: str, name: str, known: tuple[str, ...]) -> None:
     """UsageError if it is neither one of ours nor a class in a file; nothing is loaded yet."""
@@ -39,7 +41,7 @@ def make_policy(
 
     if name == "none":
         return trained.agent
-    distance = distance if distance is not None else trained.distance()
+    distance = distance if distance is not None else make_distance(trained, _DISTANCE)
     planner = make_planner(trained, name, num_nodes, distance, env_kwargs)
     config = SubgoalPolicyConfig(reach=trained.sure_edge, direct=trained.sure_edge)
     return SubgoalPolicy(trained.agent, planner, distance, trained.goal_of, config, Guide.fit(trained.experience))
@@ -55,7 +57,7 @@ def make_planner(
     if name == "oracle":
         return _oracle_planner(trained, trained.env_kwargs if env_kwargs is None else env_kwargs)
     links = config_for(trained.sure_edge, num_nodes)
-    distance = distance if distance is not None else trained.distance()
+    distance = distance if distance is not None else make_distance(trained, _DISTANCE)
     try:
         if name == "trajectory":
             return _trajectory_planner(trained)
@@ -81,10 +83,17 @@ def make_sampler(trained: Run, name: str) -> StateSampler:
 
 
 def make_distance(trained: Run, name: str, env_kwargs: dict[str, Any] | None = None) -> DistanceModel:
-    """A distance by name; one in a user's file is fitted and checked first. `env_kwargs` as in `make_policy`."""
+    """A distance by name; one in a user's file is fitted and checked first. `env_kwargs` as in `make_policy`.
+
+    What is learned is asked only where a way is known.
+    """
+    from planner.distances.joined import JoinedDistance
+
     check_name("distance", name, DISTANCES)
-    if name in DISTANCES:
+    if name in ("oracle", "euclidean"):
         return trained.distance(name, env_kwargs)
+    if name in DISTANCES:
+        return JoinedDistance.fit(trained.distance(name), trained.goal_of, trained.trajectories)
     from planner.checks import check_distance
 
     return _own(name, trained, "distance", "fit(experience), pairwise and paired", check_distance)

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from planner.checks import check_planner, check_sampler
+from planner.checks import check_distance, check_planner, check_sampler
 from planner.paths import hindsight_paths
 from planner.samplers import SAMPLERS, cvae
 from planner.storage import stored_names, write_files
 from scripts import parts
-from scripts.common import DISTANCES, PLANNERS, UsageError
+from scripts.common import PLANNERS, UsageError
 
 
 @pytest.fixture
@@ -22,7 +22,8 @@ def run(experience, tmp_path, monkeypatch):
     write_files(tmp_path, {"config.json": b"{}"})
     return SimpleNamespace(
         folder=tmp_path, experience=experience, env="PointMass-v0", env_kwargs={}, sure_edge=4.0, progress=False,
-        goal_of=experience.goal_of, distance=lambda name="quasimetric", env_kwargs=None: experience.distance,
+        goal_of=experience.goal_of, trajectories=experience.trajectories,
+        distance=lambda name="quasimetric", env_kwargs=None: experience.distance,
     )  # fmt: skip
 
 
@@ -57,4 +58,5 @@ def test_names_that_nobody_knows_are_answered_with_those_there_are(run):
         parts.make_planner(run, "best", 10)
     with pytest.raises(UsageError, match=r"miles.*quasimetric"):
         parts.make_distance(run, "miles")
-    assert all(parts.make_distance(run, name) is run.experience.distance for name in DISTANCES)
+    check_distance(parts.make_distance(run, "quasimetric"), run.experience)
+    assert parts.make_distance(run, "oracle") is run.experience.distance
