@@ -219,9 +219,9 @@ def test_a_fit_that_diverges_says_so(rate, negatives):
     assert all(parameter.isfinite().all() for parameter in caught.value.model.parameters())
 
 
-def test_a_starved_draw_warns_with_the_number(untrained):
+def test_a_starved_draw_warns(untrained):
     config = SamplingConfig(proposals=64, temperature=1e-3)
-    with pytest.warns(UserWarning, match=r"rests on \d+\.\d% of its candidates"):
+    with pytest.warns(UserWarning, match="rests on less than 10% of its candidates"):
         untrained.sample(START, GOAL, 20, config, rng())
 
 

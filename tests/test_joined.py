@@ -17,8 +17,14 @@ def room(left, seed, count=300):
     return Trajectory(places, places)
 
 
+def pieces(trajectory):
+    """Of ten places, each beginning where the last one ended."""
+    places = trajectory.goals
+    return [Trajectory(places[i : i + 11], places[i : i + 11]) for i in range(0, len(places) - 10, 10)]
+
+
 CORNER = Trajectory(*[np.array([[0.0, 0.9], [0.0, 0.91]], np.float32)] * 2)
-ROOMS = [room(0.0, 0), room(0.0, 1), room(0.6, 2)]
+ROOMS = [*pieces(room(0.0, 0)), *pieces(room(0.0, 1)), *pieces(room(0.6, 2))]
 
 
 @pytest.fixture
@@ -44,7 +50,7 @@ def test_a_corner_hardly_seen_belongs_to_the_room_nearest_to_it(joined):
 
 def test_where_all_is_joined_nothing_changes(experience):
     check_distance(JoinedDistance.fit(experience.distance, experience.goal_of, experience.trajectories), experience)
-    one = JoinedDistance.fit(Straight(), lambda s: s, ROOMS[:2])
+    one = JoinedDistance.fit(Straight(), lambda s: s, ROOMS[:58])
     assert np.array_equal(one.pairwise(LEFT, RIGHT), Straight().pairwise(LEFT, RIGHT))
 
 
@@ -54,3 +60,10 @@ def test_a_goal_in_another_room_has_no_path(joined):
     with pytest.raises(NoPathError, match="no path from start to goal through 50 nodes"):
         planner.plan(LEFT[0], RIGHT[0], np.random.default_rng(0))
     assert len(planner.plan(LEFT[0], LEFT[0] + np.float32(0.1), np.random.default_rng(0)).edge_steps) >= 1
+
+
+def test_a_few_episodes_that_hang_together_by_nothing_are_no_rooms():
+    """As after a short training: had each a part of its own, no plan would ever be found."""
+    few = [room(0.3 * i, i, count=30) for i in range(5)]
+    joined = JoinedDistance.fit(Straight(), lambda s: s, few)
+    assert np.isfinite(joined.paired(few[0].states[:1], few[4].goals[:1])).all()

@@ -194,7 +194,7 @@ def test_a_step_says_whether_a_wall_stopped_it():
     """Against the right wall; alone and in a batch."""
     env = gym.make("PointMass-v0").unwrapped
     env.reset(seed=0, options={"start": (3.85, 2.0), "goal": (1.1, 2.0)})
-    told = [env.step(np.array([1.0, 0.0]))[3]["wall_contact"] for _ in range(6)]
+    told = [env.step(np.array([1.0, 0.0]))[4]["wall_contact"] for _ in range(6)]
     assert told == [False, False, False, True, True, True]
     batch = gym.make_vec("PointMass-v0", num_envs=2, vectorization_mode="vector_entry_point")
     batch.reset(seed=0)

@@ -16,7 +16,7 @@ from ..visited import visited_graph
 
 Array = NDArray[np.floating]
 
-_LEAST_SHARE = 0.01  # of the visited places: fewer that nobody has connected are a corner hardly seen, not a room of its own
+_LEAST_TRAJECTORIES = 20  # that never left a part: with fewer it is a corner hardly seen, not a room of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +40,9 @@ class JoinedDistance:
         """ValueError if nothing moves."""
         places = np.concatenate([trajectory.goals for trajectory in data])
         part = connected_components(visited_graph(data)[0], directed=False)[1].astype(np.intp)
-        sizes = np.bincount(part)
-        large = sizes[part] >= min(_LEAST_SHARE * len(places), sizes.max())
+        firsts = np.cumsum([0] + [len(trajectory) for trajectory in data[:-1]])
+        stayed = np.bincount(part[firsts], minlength=part.max() + 1)
+        large = stayed[part] >= min(_LEAST_TRAJECTORIES, stayed.max())
         part[~large] = part[large][cKDTree(places[large]).query(places[~large])[1]]
         return cls(distance, goal_of, cKDTree(places), part)
 
