@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .drawing import Overlay, draw_world
-from .maps import FLAT, random_maze
+from .maps import FLAT
 from .point_mass_world import Pairs, PointMassWorld
+from .random_maze import random_maze
 
 Array = NDArray[np.floating]
 

@@ -12,8 +12,9 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from .drawing import draw_world
-from .maps import FLAT, random_maze
+from .maps import FLAT
 from .point_mass_world import Pairs, PointMassWorld
+from .random_maze import random_maze
 
 Array = NDArray[np.floating]
 Flags = NDArray[np.bool_]

@@ -53,14 +53,13 @@ def roadmap_figures(run: Any, repeats: int) -> list[dict[str, Any]]:
     import numpy as np
     import torch
 
-    from planner.graph import search_networkx
     from planner.graph_planner import GraphPlanner, config_for
     from planner.samplers.replay import ReplaySampler
 
     torch.set_num_threads(1)
     experience, links, rng = run.experience, config_for(run.sure_edge, _QUERY_NODES), np.random.default_rng(0)
     distance = run.distance("quasimetric")
-    peer = GraphPlanner(ReplaySampler.fit(experience), distance, run.goal_of, links, search_networkx)
+    peer = GraphPlanner(ReplaySampler.fit(experience), distance, run.goal_of, links)
     ours, built = _build_roadmap(experience, distance, links, repeats, rng)
     starts, goals = (rng.integers(len(experience.states), size=10 * _PAIRS) for _ in range(2))
     pairs = list(zip(experience.states[starts], experience.goals[goals], strict=True))

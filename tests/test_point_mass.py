@@ -11,7 +11,8 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import envs  # noqa: F401
 from envs.drawing import Overlay, save_gif
-from envs.maps import FAMILIES, random_maze
+from envs.maps import FAMILIES
+from envs.random_maze import random_maze
 
 OURS = [name for name, spec in gym.registry.items() if str(spec.entry_point).startswith("envs.")]
 

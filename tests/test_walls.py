@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import label
 
-from envs.maps import FAMILIES, random_maze
+from envs.maps import FAMILIES
+from envs.random_maze import random_maze
 from envs.walls import WallMap, _stop
 
 CORNER = ("#####", "#...#", "#.#.#", "#...#", "#####")  # a block in the middle of a room
