@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from planner.layout import Layout
 from planner.storage import DamagedError, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
 
 from .policy import GoalActorCritic, network_settings
@@ -29,15 +30,21 @@ class GoalAgent:
     policy: GoalActorCritic
     hidden: tuple[int, ...]
     discount: float
+    layout: Layout | None = None  # of the maps' pictures, where states end in one
 
     @classmethod
     def blank(
-        cls, observation_space: spaces.Dict, action_space: spaces.Box, hidden: tuple[int, ...], discount: float
+        cls,
+        observation_space: spaces.Dict,
+        action_space: spaces.Box,
+        hidden: tuple[int, ...],
+        discount: float,
+        layout: Layout | None = None,
     ) -> GoalAgent:
         """With random weights, for `load_agent`."""
-        policy = GoalActorCritic(observation_space, action_space, lambda _: 0.0, **network_settings(hidden, discount))
+        policy = GoalActorCritic(observation_space, action_space, lambda _: 0.0, **network_settings(hidden, discount, layout))
         policy.set_training_mode(False)
-        return cls(policy, hidden, discount)
+        return cls(policy, hidden, discount, layout)
 
     def predict(
         self,
@@ -66,6 +73,7 @@ class GoalAgent:
             "action_space": _box_to_json(self.policy.action_space),
             "hidden": list(self.hidden),
             "discount": self.discount,
+            "layout": asdict(self.layout) if self.layout is not None else None,
         }
         return {_WEIGHTS: tensors_to_bytes(self.policy.state_dict()), _SETTINGS: json_to_bytes(settings)}
 
@@ -77,7 +85,10 @@ def load_agent(run: Path) -> GoalAgent:
         raise DamagedError(f"the agent in {run} was trained by another version of this project; train it again")
     observation_space = spaces.Dict({name: _box_from_json(box) for name, box in settings["observation_space"].items()})
     action_space = _box_from_json(settings["action_space"])
-    agent = GoalAgent.blank(observation_space, action_space, tuple(settings["hidden"]), settings["discount"])
+    layout = settings.get("layout")  # earlier versions knew none
+    if layout is not None:
+        layout = Layout(**{name: tuple(values) for name, values in layout.items()})
+    agent = GoalAgent.blank(observation_space, action_space, tuple(settings["hidden"]), settings["discount"], layout)
     agent.policy.load_state_dict(bytes_to_tensors(read_file(run, _WEIGHTS)))
     return agent
 

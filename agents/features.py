@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
-from planner.distances.quasimetric import Quasimetric, QuasimetricDistanceConfig
+from planner.layout import Layout
+
+from .ways import WaysOfManyMaps, WaysOfOneMap
 
 
 class GoalFeatures(BaseFeaturesExtractor):
@@ -17,7 +19,8 @@ class GoalFeatures(BaseFeaturesExtractor):
 
     The state, standardised; the goal's offset from what is achieved, at a coarse and a fine scale (the fine one keeps
     its slope near the goal, where the last steps are decided); how far the goal is by the ways that were visited, and how a
-    step along each entry changes that. From the places alone a network would have to learn each pair of places by heart to
+    step along each entry changes that. Where the state ends in a picture of the map, what that shows nearby takes the picture's
+    place. From the places alone a network would have to learn each pair of places by heart to
     tell which way leads round a wall; the shortest ways over all that was visited are learnt in seconds, place by place
     (`planner/distances/quasimetric.py`), and what is left to learn, how to move along a way, is much the same everywhere.
 
@@ -29,16 +32,15 @@ class GoalFeatures(BaseFeaturesExtractor):
     state_scale: Tensor  # (S,)
     goal_range: Tensor  # (G,) visited
     move: Tensor  # (G,) how far a step moves the achieved goal
-    visited: Tensor  # () stored transitions that the ways are of; 0 before the first, when every way is taken for 0 steps
+    visited: Tensor  # () stored transitions that the ways are of; 0 before the first, when they say nothing
 
-    def __init__(self, observation_space: spaces.Dict, discount: float) -> None:
-        state_size = spaces.flatdim(observation_space["observation"])
-        goal_size = spaces.flatdim(observation_space["desired_goal"])
-        super().__init__(observation_space, state_size + 3 * goal_size + 1)
+    def __init__(self, observation_space: spaces.Dict, discount: float, layout: Layout | None = None) -> None:
+        self.own = spaces.flatdim(observation_space["observation"]) - (layout.size if layout is not None else 0)
+        state_size, goal_size = self.own, spaces.flatdim(observation_space["desired_goal"])
+        ways = WaysOfOneMap(goal_size) if layout is None else WaysOfManyMaps(layout)
+        super().__init__(observation_space, state_size + 3 * goal_size + ways.num_seen + 1)
         self.discount = discount
-        self.ways = Quasimetric(goal_size, QuasimetricDistanceConfig()).requires_grad_(False)
-        for parameter in self.ways.layers[-1].parameters():
-            torch.nn.init.zeros_(parameter)
+        self.ways = ways
         self.register_buffer("state_mean", torch.zeros(state_size))
         self.register_buffer("state_scale", torch.ones(state_size))
         self.register_buffer("goal_range", torch.ones(goal_size))
@@ -50,34 +52,34 @@ class GoalFeatures(BaseFeaturesExtractor):
 
         Entries that never vary keep scale and range 1.
         """
-        scale, span = states.std(axis=0), np.ptp(goals, axis=0)
-        self.state_mean.copy_(torch.as_tensor(states.mean(axis=0)))
+        own = states[:, : self.own]
+        scale, span = own.std(axis=0), np.ptp(goals, axis=0)
+        self.state_mean.copy_(torch.as_tensor(own.mean(axis=0)))
         self.state_scale.copy_(torch.as_tensor(np.where(scale > 0, scale, 1.0)))
         self.goal_range.copy_(torch.as_tensor(np.where(span > 0, span, 1.0)))
         self.move.copy_(torch.as_tensor(np.quantile(np.abs(moves), 0.95, axis=0)))
 
-    def fit_ways(self, ways: Quasimetric, visited: int) -> None:
+    def fit_ways(self, ways: WaysOfOneMap | WaysOfManyMaps, visited: int) -> None:
         self.ways.load_state_dict(ways.state_dict())
         self.visited.fill_(visited)
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
-        achieved, desired = observations["achieved_goal"], observations["desired_goal"]
-        state = (observations["observation"] - self.state_mean) / self.state_scale
+        states, achieved, desired = (observations[key] for key in ("observation", "achieved_goal", "desired_goal"))
+        own = (states[..., : self.own] - self.state_mean) / self.state_scale
         offset = (desired - achieved) / self.goal_range
-        steps, slope = self._way(achieved, desired)
-        return torch.cat([state, offset * 4, torch.tanh(offset * 16), slope, steps.log1p()[..., None] / 2], dim=-1)
+        steps, slope, seen = self._way(states, achieved, desired)
+        told = [own, offset * 4, torch.tanh(offset * 16), seen, slope, steps.log1p()[..., None] / 2]
+        return torch.cat(told, dim=-1)
 
     def prior_return(self, features: Tensor) -> Tensor:
         """What `forward` gave, (B, F) -> (B, 1): the return of an agent that takes the visited way at the usual speed."""
         steps = (2 * features[:, -1:]).expm1().clamp(min=1.0)
         return (self.discount ** (steps - 1) - 1) / (1 - self.discount)
 
-    def _way(self, achieved: Tensor, desired: Tensor) -> tuple[Tensor, Tensor]:
-        """(..., G), (..., G) -> (...) env steps from one to the other, (..., G) how many more a step along each entry makes."""
-        with torch.no_grad():
-            ends = self.ways(desired)
+    def _way(self, states: Tensor, achieved: Tensor, desired: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(..., S), (..., G), (..., G) -> (...) env steps, (..., G) how many more a step along each entry makes, what is seen."""
         with torch.enable_grad():
             here = achieved.detach().requires_grad_()
-            steps = self.ways.gap(self.ways(here), ends)
+            steps, seen = self.ways.steps(states, here, desired)
             (slope,) = torch.autograd.grad(steps.sum(), here)
-        return steps.detach(), (slope * self.move).clamp(-2.0, 2.0)
+        return steps.detach(), (slope * self.move).clamp(-2.0, 2.0), seen

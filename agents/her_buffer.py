@@ -14,6 +14,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
 
 from planner.data import Trajectory
+from planner.layout import Layout
 
 Array = NDArray[np.floating]
 
@@ -22,6 +23,7 @@ _COLUMNS = ("actions", "rewards", "dones", "timeouts", "first_step", "last_step"
 _NEAREST_OF = 24  # random stored goals among which the spatially nearest becomes the hard negative
 _NEXT_TO = 8  # stored states among which the one to practise from is drawn
 _REBUILD = 1.25  # growth of the buffer after which its places are put in order anew
+_APART = 1e6  # times the size of the world: how far apart the places of two maps are put
 
 
 class ReplayMemoryError(Exception):
@@ -34,7 +36,7 @@ def check_memory(observation_space: spaces.Space, action_space: spaces.Space, bu
     Asked before the start, since arrays take their memory only as they fill, hours later.
     """
     observation = sum(box.dtype.itemsize * spaces.flatdim(box) for box in observation_space.values())  # type: ignore[attr-defined]
-    others = 4 * spaces.flatdim(action_space) + 3 * 4 + 2 * 8  # reward, done, time-out; first and last step of the episode
+    others = 4 * spaces.flatdim(action_space) + 3 * 4 + 3 * 8  # reward, done, time-out; first and last step of the episode, map
     needed = buffer_size * (2 * observation + others)
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > there:
@@ -66,6 +68,8 @@ class HerBuffer(DictReplayBuffer):
     A plan is a chain of places, so "reached" must mean that the agent is there. Where the env is lenient, a place behind a
     wall counts as reached from this side, and chains of such places lead through walls. `fit_arrival` therefore shrinks
     the goal test of the samples to a few steps of the agent; the env's own test ends its episodes as ever.
+
+    Where states end in a picture of their map (`layout`), goals come from the same map: elsewhere they may lie in a wall.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class HerBuffer(DictReplayBuffer):
         relabel_horizon: int,
         future_share: float,
         nearby_share: float,
+        layout: Layout | None = None,
         device: str = "auto",
         n_envs: int = 1,
         optimize_memory_usage: bool = False,
@@ -89,6 +94,10 @@ class HerBuffer(DictReplayBuffer):
         self.relabel_horizon = relabel_horizon
         self.future_share = future_share
         self.nearby_share = nearby_share
+        self.layout = layout
+        self.maps = np.zeros((self.buffer_size, n_envs), dtype=np.int64)  # the number of the map that each step was in
+        self._numbers: dict[bytes, int] = {}  # of the maps' pictures
+        self._by_map: tuple[NDArray, NDArray] | None = None  # see `_put_in_order`
         self.last_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)  # last stored step of the same episode
         self.first_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)
         self._episode_start = np.zeros(n_envs, dtype=np.int64)
@@ -109,6 +118,7 @@ class HerBuffer(DictReplayBuffer):
         infos: list[dict[str, Any]],
     ) -> None:
         step = self.pos
+        self.maps[step] = self.numbers_of(obs["observation"])
         super().add(obs, next_obs, action, reward, done, infos)
         for env, start in enumerate(self._episode_start):
             self.last_step[start : step + 1, env] = step
@@ -116,6 +126,8 @@ class HerBuffer(DictReplayBuffer):
         # An episode that reaches the end of the buffer is stored as two: indices never wrap within an episode.
         wrapped = self.pos <= step
         self._episode_start = np.where(np.asarray(done, dtype=bool) | wrapped, self.pos, self._episode_start)
+        if self.full and self.layout is not None:  # what is overwritten may have been of another map
+            self._places = self._by_map = None
 
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> HerSamples:  # type: ignore[override]
         steps = self.rng.integers(self._num_stored, size=batch_size)
@@ -125,7 +137,7 @@ class HerBuffer(DictReplayBuffer):
         num_future, num_nearby = int(batch_size * self.future_share), int(batch_size * self.nearby_share)
         future, nearby = slice(0, num_future), slice(num_future, num_future + num_nearby)
         goals[future], taken = self.future_goals(steps[future], envs[future])
-        goals[nearby] = self.nearby_goals(achieved[steps[nearby], envs[nearby]])
+        goals[nearby] = self.nearby_goals(achieved[steps[nearby], envs[nearby]], self.maps[steps[nearby], envs[nearby]])
         rewards = self.rewards_for(achieved[steps, envs], goals)
         observations = {key: values[steps, envs] for key, values in self.observations.items()}
         next_observations = {key: values[steps, envs] for key, values in self.next_observations.items()}
@@ -153,29 +165,65 @@ class HerBuffer(DictReplayBuffer):
         goals[here] = self.observations["achieved_goal"][steps[here], envs[here]]
         return goals, np.where(here, np.inf, ahead)
 
-    def nearby_goals(self, achieved: Array) -> Array:
-        """(B, G) -> (B, G): for each row, the spatially nearest of 1 to 24 random stored goals, near ones and farther ones."""
-        steps = self.rng.integers(self._num_stored, size=(len(achieved), _NEAREST_OF))
-        envs = self.rng.integers(self.n_envs, size=steps.shape)
+    def nearby_goals(self, achieved: Array, maps: NDArray) -> Array:
+        """(B, G), (B,) -> (B, G): per row, the spatially nearest of 1 to 24 random stored goals, near ones and farther ones."""
+        steps, envs = self._random_steps(maps, _NEAREST_OF)
         goals = self.next_observations["achieved_goal"][steps, envs]  # (B, _NEAREST_OF, G)
         gaps = np.linalg.norm(goals - achieved[:, None], axis=-1)
         tried = (_NEAREST_OF + 1.0) ** self.rng.random(len(achieved))  # log-uniform
         nearest = np.where(np.arange(_NEAREST_OF) < tried[:, None], gaps, np.inf).argmin(axis=1)
         return goals[np.arange(len(achieved)), nearest]
 
-    def practice_goals(self, achieved: Array) -> Array:
-        """(B, G) -> (B, G): a goal some steps on from a stored state that is next to it; for use while collecting.
+    def practice_goals(self, achieved: Array, maps: NDArray) -> tuple[Array, NDArray[np.bool_]]:
+        """(B, G), (B,) -> goals (B, G) some steps on from a stored state that is next to it, and where there is any (B,).
 
-        Next to it among *all* stored states: among a few random ones the nearest is often behind a wall, and agents of a
-        dense maze spent their practice pushing against walls.
+        For use while collecting. Next to it among *all* stored states: among a few random ones the nearest is often behind a
+        wall, and agents of a dense maze spent their practice pushing against walls. In a map that is new there is none.
         """
         if self._places is None or self._num_stored * self.n_envs > _REBUILD * self._places.n:
-            goals = self.stored("achieved_goal")
-            self._places = cKDTree(goals.reshape(-1, goals.shape[-1]))
-        _, nearest = self._places.query(achieved, k=np.arange(1, min(_NEXT_TO, self._places.n) + 1))
-        some = nearest[np.arange(len(achieved)), self.rng.integers(nearest.shape[1], size=len(achieved))]
+            self._put_in_order()
+        assert self._places is not None
+        count = min(_NEXT_TO, self._places.n)
+        gaps, nearest = self._places.query(self._apart(achieved, maps), k=np.arange(1, count + 1))
+        known = (gaps < self._gap_of_maps / 2).sum(axis=1)  # the nearest so many are of the same map
+        some = nearest[np.arange(len(achieved)), self.rng.integers(np.maximum(known, 1))]
         steps, envs = np.divmod(some, self.n_envs)
-        return self.future_goals(steps, envs, least=1)[0]
+        return self.future_goals(steps, envs, least=1)[0], known > 0
+
+    def numbers_of(self, states: Array) -> NDArray[np.int64]:
+        """(B, S) -> (B,): the number of each state's map; a new one for a map that is new."""
+        if self.layout is None:
+            return np.zeros(len(states), dtype=np.int64)
+        pictures = np.packbits(states[:, -self.layout.size :] > 0.5, axis=1)
+        for picture in pictures:
+            self._numbers.setdefault(picture.tobytes(), 1 + max(self._numbers.values(), default=-1))
+        return np.array([self._numbers[picture.tobytes()] for picture in pictures])
+
+    def _random_steps(self, maps: NDArray, count: int) -> tuple[NDArray, NDArray]:
+        """(B,) -> steps and envs (B, count) of random stored transitions of these maps."""
+        if self.layout is None:
+            steps = self.rng.integers(self._num_stored, size=(len(maps), count))
+            return steps, self.rng.integers(self.n_envs, size=steps.shape)
+        if self._by_map is None or maps.max(initial=0) >= len(self._by_map[1]) - 1 or not np.diff(self._by_map[1])[maps].all():
+            self._put_in_order()
+        assert self._by_map is not None
+        order, first = self._by_map
+        chosen = self.rng.integers(first[maps, None], first[maps + 1, None], size=(len(maps), count))
+        steps, envs = np.divmod(order[chosen], self.n_envs)
+        return steps, envs
+
+    def _put_in_order(self) -> None:
+        """Index what is stored by place and, where there are several, by map."""
+        maps = self.maps[: self._num_stored].reshape(-1)
+        goals = self.stored("achieved_goal").reshape(len(maps), -1)
+        self._gap_of_maps = _APART * max(float(np.ptp(goals, axis=0).max()), 1.0)
+        self._places = cKDTree(self._apart(goals, maps))
+        counts = np.bincount(maps, minlength=int(maps.max()) + 1)
+        self._by_map = np.argsort(maps, kind="stable"), np.concatenate([[0], np.cumsum(counts)])
+
+    def _apart(self, goals: Array, maps: NDArray) -> Array:
+        """(B, G), (B,) -> (B, G) or (B, G + 1): places, such that those of different maps are far apart."""
+        return goals if self.layout is None else np.column_stack([goals, self._gap_of_maps * maps])
 
     def rewards_for(self, achieved: Array, goals: Array) -> Array:
         """(B, G), (B, G) -> (B,): 0 where the goal is reached even at `arrival_scale` times the offset from it, else -1."""
@@ -207,7 +255,7 @@ class HerBuffer(DictReplayBuffer):
         """All that has been stored, for `restore`. ValueError if the buffer has wrapped: its oldest steps are gone."""
         if self.full and self.pos != 0:
             raise ValueError("the replay buffer has overwritten its oldest steps; only one as long as the training can be saved")
-        arrays = {name: getattr(self, name) for name in _COLUMNS}
+        arrays = {name: getattr(self, name) for name in self._columns}
         arrays |= {f"observations/{key}": values for key, values in self.observations.items()}
         arrays |= {f"next_observations/{key}": values for key, values in self.next_observations.items()}
         stored = {name: values[: self._num_stored] for name, values in arrays.items()}
@@ -219,19 +267,24 @@ class HerBuffer(DictReplayBuffer):
         if num_envs != self.n_envs or num_steps > self.buffer_size:
             room = f"{self.buffer_size} x {self.n_envs}"
             raise ValueError(f"a replay of {num_steps} steps x {num_envs} envs does not fit into a buffer of {room}")
-        for name in _COLUMNS:
+        for name in self._columns:
             getattr(self, name)[:num_steps] = content[name]
         for part in ("observations", "next_observations"):
             for key, values in getattr(self, part).items():
                 values[:num_steps] = content[f"{part}/{key}"]
         self.arrival_scale = float(content["arrival_scale"])
         self.pos, self.full = num_steps % self.buffer_size, num_steps == self.buffer_size
+        if self.layout is not None:
+            numbers, first = np.unique(self.maps[:num_steps], return_index=True)
+            pictures = self.stored("observation").reshape(-1, *self.obs_shape["observation"])[first, -self.layout.size :]
+            packed = np.packbits(pictures > 0.5, axis=1)
+            self._numbers = {picture.tobytes(): int(number) for picture, number in zip(packed, numbers, strict=True)}
         self.begin_episodes()
 
     def begin_episodes(self) -> None:
         """Whatever comes next belongs to new episodes."""
         self._episode_start[:] = self.pos
-        self._places = None
+        self._places = self._by_map = None
 
     def stored(self, key: str) -> Array:
         """(N, n_envs, ...): what has been stored so far of one observation key."""
@@ -252,6 +305,10 @@ class HerBuffer(DictReplayBuffer):
                     part = slice(first, last + 1)
                     trajectories.append(Trajectory(states[part, env].copy(), goals[part, env].copy()))
         return trajectories
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return _COLUMNS if self.layout is None else (*_COLUMNS, "maps")
 
     @property
     def _num_stored(self) -> int:

@@ -9,6 +9,8 @@ from stable_baselines3.common.policies import ContinuousCritic
 from stable_baselines3.sac.policies import MultiInputPolicy
 from torch import Tensor
 
+from planner.layout import Layout
+
 from .features import GoalFeatures
 
 
@@ -32,11 +34,11 @@ class GoalActorCritic(MultiInputPolicy):
         return GoalCritic(**self._update_features_extractor(self.critic_kwargs, features_extractor)).to(self.device)
 
 
-def network_settings(hidden: tuple[int, ...], discount: float) -> dict[str, Any]:
+def network_settings(hidden: tuple[int, ...], discount: float, layout: Layout | None) -> dict[str, Any]:
     """Keyword arguments of the policy."""
     return {
         "net_arch": list(hidden),
         "features_extractor_class": GoalFeatures,
-        "features_extractor_kwargs": {"discount": discount},
+        "features_extractor_kwargs": {"discount": discount, "layout": layout},
         "optimizer_kwargs": {"fused": True},
     }

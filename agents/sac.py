@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from stable_baselines3 import SAC
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from planner.distances.quasimetric import QuasimetricDistanceConfig, fit_quasimetric
+from planner.layout import Layout
 
 from .config import AgentConfig
 from .finite import NotFiniteError
@@ -48,6 +49,7 @@ class GoalSAC(SAC):
 
     def __init__(self, env: VecEnv, config: AgentConfig, total_steps: int, seed: int, device: str = "cpu", **kwargs: Any) -> None:
         self.config = config
+        self.layout = layout_of(env)
         self._practice: np.ndarray | None = None  # (n_envs, G) goals pursued instead of the env's own
         self._practising = np.zeros(env.num_envs, dtype=bool)
         self._pursued_for = np.zeros(env.num_envs, dtype=np.int64)  # env steps since the goal was drawn
@@ -70,9 +72,10 @@ class GoalSAC(SAC):
                 "relabel_horizon": config.relabel_horizon,
                 "future_share": config.future_share,
                 "nearby_share": config.nearby_share,
+                "layout": self.layout,
             },
             ent_coef="auto_0.1",
-            policy_kwargs=network_settings(config.hidden, config.discount),
+            policy_kwargs=network_settings(config.hidden, config.discount, self.layout),
             seed=seed,
             device=device,
             **kwargs,
@@ -180,10 +183,10 @@ class GoalSAC(SAC):
         """Learn the ways over all that was visited anew; the seed makes a resumed training learn the same."""
         trajectories = self.replay_buffer.trajectories()
         extractors = [network.features_extractor for network in (self.actor, self.critic, self.critic_target)]
+        ways = extractors[0].ways
         if any(np.ptp(trajectory.goals, axis=0).any() for trajectory in trajectories):
-            ways = fit_quasimetric(trajectories, QuasimetricDistanceConfig(), self.num_timesteps)
-        else:  # nothing has moved yet: the ways stay as they are until twice as much is stored
-            ways = extractors[0].ways
+            ways.learn(trajectories, self.num_timesteps)
+        # else nothing has moved yet: the ways stay as they are until twice as much is stored
         for extractor in extractors:
             extractor.fit_ways(ways, self.num_timesteps)
 
@@ -211,8 +214,10 @@ class GoalSAC(SAC):
             arrived = self._practising & (self.replay_buffer.rewards_for(achieved, self._practice) == 0.0)
             fresh = arrived | self._last_episode_starts | (self._pursued_for >= self.config.practice_steps)
         if fresh.any():
-            self._practising[fresh] = self.replay_buffer.rng.random(fresh.sum()) < self.config.practice_share
-            self._practice[fresh] = self.replay_buffer.practice_goals(achieved[fresh])
+            maps = self.replay_buffer.numbers_of(observations["observation"][fresh])
+            practised = self.replay_buffer.rng.random(fresh.sum()) < self.config.practice_share
+            self._practice[fresh], known = self.replay_buffer.practice_goals(achieved[fresh], maps)
+            self._practising[fresh] = practised & known
             self._pursued_for[fresh] = 0
         self._pursued_for += 1
         return np.where(self._practising[:, None], self._practice, own)
@@ -222,6 +227,25 @@ class GoalSAC(SAC):
     ) -> None:
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
         self._last_episode_starts = dones
+
+
+def layout_of(env: VecEnv) -> Layout | None:
+    """The layout of an env whose states end in a picture of the map, which its `layout_shape` (X, Y) says; else None.
+
+    ValueError if its goals have not two entries, or the states too few.
+    """
+    try:
+        shape = env.get_attr("layout_shape", indices=[0])[0]
+    except AttributeError:
+        return None
+    space = env.observation_space
+    assert isinstance(space, spaces.Dict)  # for the type checker; the guard admits no other
+    goal, state = space["desired_goal"], space["observation"]
+    assert isinstance(goal, spaces.Box) and isinstance(state, spaces.Box)
+    layout = Layout(tuple(shape), tuple(goal.low.tolist()), tuple(goal.high.tolist()))
+    if layout.size >= state.shape[0]:
+        raise ValueError(f"layout_shape {layout.shape} asks for more entries than the {state.shape[0]} of the observation")
+    return layout
 
 
 def least_return(steps: Tensor, discount: float) -> Tensor:

@@ -7,4 +7,4 @@ from .sac import GoalSAC
 
 
 def trained_agent(model: GoalSAC) -> GoalAgent:
-    return GoalAgent(model.policy, model.config.hidden, model.config.discount)  # type: ignore[arg-type]
+    return GoalAgent(model.policy, model.config.hidden, model.config.discount, model.layout)  # type: ignore[arg-type]

@@ -23,4 +23,5 @@ for _family, _rows in FAMILIES.items():
     _scale = {"scale": 10} if _family == "U" else {}  # the main job's world is as it was measured
     _register(_family, "PointMass", "PointMassVector", rows=_rows, **_scale)
 _register("RandomMaze", "random_maze_env", "random_maze_vector")
+gym.register("PointMassMazes-v0", "envs.mazes:PointMassMazes", max_episode_steps=50)
 gym.register("Particle-v0", "envs.particle:Particle", max_episode_steps=300)

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from .maps import Rows
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def random_maze(size: int, loops: int, maze_seed: int) -> Rows:
     """A maze of size x size cells with corridors one cell wide, drawn on (2 size + 1)^2 squares.
 

@@ -22,7 +22,7 @@ _MARGIN = 1e-6  # cells: a move this near a cell may touch it
 _NOWHERE = np.full((1, 2, 2), np.inf)  # a wall that no move enters
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def wall_map(rows: tuple[str, ...], cell_size: float, connected: bool = True) -> WallMap:
     """The map of this drawing; envs with the same drawing share it, and with it what has been worked out about it."""
     return WallMap(rows, cell_size, connected)

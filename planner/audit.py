@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from .data import GoalEntries, Trajectory, farthest_points
+from .layout import Layout
 from .protocols import DistanceModel, GoalPolicy
 
 Array = NDArray[np.floating]
 
 _CANDIDATES = 200  # goals looked at for one drive
+_NEXT_TO = 2.0  # env steps at the fastest within which a visited state counts as where the agent is
 _PATIENCE, _SLACK = 3.0, 10  # a drive may take so many times its reference, and so many env steps more
 
 
@@ -114,16 +116,20 @@ class Drives:
 
 
 def near_goals(
-    trajectories: Sequence[Trajectory], max_steps: int, true_steps: Callable[[Array, Array], Array] | None
+    trajectories: Sequence[Trajectory],
+    max_steps: int,
+    true_steps: Callable[[Array, Array], Array] | None,
 ) -> Callable[[Array, Array, np.random.Generator], tuple[Array, float]]:
     """How a drive gets its goal: state (S,), its achieved goal (G,), rng -> goal (G,), reference steps in [1, max_steps].
 
     All distances are wished for alike. Where the truth is known, among visited places; else a place some steps on from the
-    visited state that is nearest in space, so that it can be reached in about so many.
+    visited state that is nearest in space, so that it can be reached in about so many. Where nothing visited is near there is no
+    goal: inf steps.
     """
     places = np.concatenate([trajectory.goals for trajectory in trajectories])
     moves = np.concatenate([np.linalg.norm(np.diff(trajectory.goals, axis=0), axis=1) for trajectory in trajectories])
-    reach = max_steps * float(moves.max())
+    longest_move = float(moves.max(initial=0.0))
+    reach = max_steps * longest_move
     left = np.concatenate([np.arange(len(trajectory))[::-1] for trajectory in trajectories])  # steps to its end
     moving_on = np.flatnonzero(left > 0)
 
@@ -131,18 +137,40 @@ def near_goals(
         assert true_steps is not None
         some = places[rng.integers(len(places), size=50 * _CANDIDATES)]
         some = some[np.linalg.norm(some - place, axis=1) <= reach][:_CANDIDATES]
+        if len(some) == 0:
+            return place, np.inf
         steps = true_steps(np.repeat(state[None], len(some), axis=0), some)
         steps = np.where((steps >= 1) & (steps <= max_steps), steps, np.inf)
         best = int(np.abs(steps - rng.integers(1, max_steps + 1)).argmin())
         return some[best], float(steps[best])
 
     def along_a_trajectory(state: Array, place: Array, rng: np.random.Generator) -> tuple[Array, float]:
-        some = rng.choice(moving_on, size=50 * _CANDIDATES)
-        nearest = some[np.linalg.norm(places[some] - place, axis=1).argmin()]
+        some = rng.choice(moving_on, size=50 * _CANDIDATES) if len(moving_on) else moving_on
+        gaps = np.linalg.norm(places[some] - place, axis=1)
+        if gaps.min(initial=np.inf) > _NEXT_TO * longest_move:
+            return place, np.inf
+        nearest = some[gaps.argmin()]
         steps = min(int(rng.integers(1, max_steps + 1)), int(left[nearest]))
         return places[nearest + steps], float(steps)
 
     return along_a_trajectory if true_steps is None else with_truth
+
+
+def told_goals(
+    distance: DistanceModel, layout: Layout, max_steps: int
+) -> Callable[[Array, Array, np.random.Generator], tuple[Array, float]]:
+    """As `near_goals`, where maps are many: anywhere in the state's map, and the reference is what the distance says.
+
+    Little of each map has been visited, and what has been lies where the agent likes to be.
+    """
+
+    def choose(state: Array, place: Array, rng: np.random.Generator) -> tuple[Array, float]:
+        some = rng.uniform(layout.low, layout.high, (_CANDIDATES, 2)).astype(np.float32)
+        steps = distance.paired(np.repeat(state[None], _CANDIDATES, axis=0), some)
+        best = int(np.abs(steps - rng.integers(1, max_steps + 1)).argmin())
+        return some[best], float(steps[best])
+
+    return choose
 
 
 def drive(

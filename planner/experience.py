@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from .data import GoalEntries, Trajectory, VisitedPlaces
 from .graph_planner import config_for
-from .paths import training_paths
+from .layout import Layout
+from .paths import paths_in_maps, training_paths
 from .protocols import DistanceModel
 
 Array = NDArray[np.floating]
@@ -26,6 +27,7 @@ class Experience:
     distance: DistanceModel
     sure_edge: float  # env steps, see `audit.sure_edge`
     seed: int  # of all that is learned from it
+    layout: Layout | None = None  # where states end in a picture of their map, and the maps are many
 
     @cached_property
     def states(self) -> Array:
@@ -51,6 +53,17 @@ class Experience:
         links = config_for(self.sure_edge, num_nodes=1)
         rng = np.random.default_rng(self.seed)
         return training_paths(self.trajectories, self.distance, self.goal_of, links.max_edge, links.stride, rng)
+
+    @cached_property
+    def paths_in_maps(self) -> tuple[Array, Array]:
+        """As `paths`, where maps are many: ways (N, L, 2), and the pictures of their maps (N, X Y)."""
+        assert self.layout is not None
+        rng = np.random.default_rng(self.seed)
+        return paths_in_maps(self.trajectories, self.distance, self.goal_of, self.layout, rng)
+
+    def picture(self, state: Array) -> Array:
+        """(S,) -> (X Y,) what the state shows of its map; (0,) where there is but one."""
+        return state[:0] if self.layout is None else self.layout.pictures(state).ravel()
 
     def lift(self, goals: Array) -> Array:
         """(N, G) generated goals -> (N, S) states: the remaining entries are those of the nearest visited state.

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import dijkstra
 
-from .data import GoalEntries, Trajectory, VisitedPlaces, farthest_points, resample_by_arc_length
+from .data import GoalEntries, Trajectory, VisitedPlaces, farthest_points, resample_by_arc_length, typical_step
 from .graph import edge_costs, trace
+from .layout import Layout
+from .maps import LINK, links_of_map
 from .protocols import DistanceModel
 
 Array = NDArray[np.floating]
@@ -28,6 +30,7 @@ _ROUNDS = 50  # of straightening
 _GRAPHS = 4
 _SEARCHES, _CLOSED = 30, 100.0  # at most, in a graph; how many times dearer a link is that leaves what was visited
 _NODES = 400  # of a stitched graph, spread over goal space among ten times as many visited states
+_SOURCES_OF_MAP, _PATHS_OF_MAP = 30, 60  # where there are many maps, of each
 
 
 def training_paths(
@@ -116,6 +119,37 @@ def stitched_paths(
         nodes = some[farthest_points(goal_of(some), min(_NODES, len(some)), rng)]
         parts.append(_paths_through(nodes, distance, goal_of, visited, max_edge, stride, count, rng))
     return np.concatenate(parts)
+
+
+def paths_in_maps(
+    trajectories: Sequence[Trajectory],
+    distance: DistanceModel,
+    goal_of: GoalEntries,
+    layout: Layout,
+    rng: np.random.Generator,
+) -> tuple[Array, Array]:
+    """Shortest paths between random places of each map -> (N, 129, G), and the pictures of their maps (N, X Y).
+
+    Of one map of many little has been visited, but a distance that tells near places apart by their surroundings can be asked
+    anywhere in it: see `links_of_map`. Maps without any link are left out; ValueError if that is all of them.
+    """
+    reach = LINK * typical_step(trajectories)
+    paths, pictures = [], []
+    for group in layout.groups(trajectories):
+        states, steps = links_of_map(group[0].states[0], distance, goal_of, layout, LINK, reach, rng)
+        if steps.nnz == 0:
+            continue
+        sources = rng.choice(np.flatnonzero(np.diff(steps.indptr)), size=_SOURCES_OF_MAP)  # of places with a link
+        lengths, before = dijkstra(steps, indices=sources, return_predecessors=True)
+        lengths[np.arange(len(sources)), sources] = np.inf
+        rows, ends = np.nonzero(np.isfinite(lengths))
+        for chosen in rng.integers(len(rows), size=_PATHS_OF_MAP):
+            route = trace(before[rows[chosen]], sources[rows[chosen]], ends[chosen])
+            paths.append(resample_by_arc_length(goal_of(states[route]), _POINTS))
+            pictures.append(layout.pictures(states[0]).ravel())
+    if not paths:
+        raise ValueError(f"no two places of any map are within {LINK} env steps; train the agent longer")
+    return np.stack(paths), np.stack(pictures)
 
 
 def _paths_through(

@@ -42,12 +42,15 @@ def draw_oracle(axes: Axes, route: Array | None) -> None:
         axes.plot(*route.T, "--", color="#7a8292", lw=1.2, zorder=3, label="shortest way")
 
 
-def draw_valley(axes: Axes, between: BetweenModel, start: Array, goal: Array, resolution: int = 80) -> None:
-    """The energy valley from start to goal (2-D goals): -log of the density of all the way, see `way_energies`."""
+def draw_valley(axes: Axes, between: BetweenModel, start: Array, goal: Array, picture: Array, resolution: int = 80) -> None:
+    """The energy valley from start to goal (2-D goals): -log of the density of all the way, see `way_energies`.
+
+    `picture`: of the map, as `Experience.picture` gives it.
+    """
     low, high = between.model.low.numpy(), between.model.high.numpy()
     columns, rows = (np.linspace(low[i], high[i], resolution) for i in (0, 1))
     grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
-    valley = between.way_energies(grid, start, goal, np.random.default_rng(0)).reshape(resolution, resolution)
+    valley = between.way_energies(grid, start, goal, np.random.default_rng(0), picture=picture).reshape(resolution, resolution)
     drawn = np.minimum(valley, valley.min() + 12)
     axes.contourf(columns, rows, drawn, levels=24, cmap="viridis_r", zorder=0)
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .data import NoPathError, Plan
+from .failed_links import FailedLinks, without_failed
 from .guide import Guide
 from .protocols import DistanceModel, GoalPolicy, Planner
 
@@ -27,12 +28,14 @@ class SubgoalPolicyConfig:
     patience: float = 2.0  # times an edge's predicted steps before it counts as failed
     slack: int = 6  # env steps added to that
     shake: float = 0.5  # of the way to a subgoal that is late: the standard deviation by which it is shaken
+    avoid: float = 0.0  # links that begin and end so near to where one failed are planned no more [goal units]; 0 forgets
+    avoid_for_run: bool = False  # what failed in one episode is avoided in all later ones, too: their order then matters
 
     def __post_init__(self) -> None:
         if self.reach < 1 or self.direct < 0 or self.patience <= 0:
             raise ValueError("reach must be at least 1, direct not negative, patience positive")
-        if self.shake < 0:
-            raise ValueError(f"shake must not be negative, got {self.shake}")
+        if self.shake < 0 or self.avoid < 0:
+            raise ValueError(f"shake and avoid must not be negative, got {self.shake} and {self.avoid}")
         if self.look_ahead < 1 or self.slack < 0 or not 0 <= self.arrival <= self.reach:
             raise ValueError("look_ahead must be at least 1, slack not negative, arrival between 0 and reach")
 
@@ -43,6 +46,8 @@ class Pursuit:
 
     rng: np.random.Generator
     targets: Array  # (K, G) subgoals, the last one the goal itself
+    failed: FailedLinks
+    began: Array  # (G,) where the current link began
     current: int = 0
     deadline: float = 0.0  # env steps left for the current subgoal
     late: float = 0.0  # the deadline's value at which the edge has taken what was predicted, and half the slack
@@ -73,6 +78,7 @@ class SubgoalPolicy:
     config: SubgoalPolicyConfig
     guide: Guide | None = None  # round corners; without one, all that is within reach is pursued
     seed: int = 0
+    failed: list[tuple[Array, Array]] = field(default_factory=list)  # links of all episodes, with `avoid_for_run`
 
     def predict(
         self,
@@ -94,6 +100,9 @@ class SubgoalPolicy:
         )
         for pursuit, here, goal in zip(pursuits, states, goals, strict=True):
             if pursuit.deadline <= 0:
+                if pursuit.plan is not None and self.config.avoid > 0:  # stuck: neither from there nor from here
+                    for place in (pursuit.began, self.goal_of(here)):
+                        pursuit.failed.add(place, pursuit.targets[pursuit.current])
                 self._replan(pursuit, here, goal)
             pursuit.deadline -= 1
         self._advance(pursuits, states)
@@ -101,9 +110,14 @@ class SubgoalPolicy:
         actions, _ = self.agent.predict({**batch, "desired_goal": subgoals}, deterministic=deterministic)
         return (actions[0] if single else actions), pursuits
 
-    def _begin(self, state: Array, goal: Array) -> Pursuit:
+    def rng_of(self, state: Array, goal: Array) -> np.random.Generator:
+        """(S,), (G,) -> what the first plan of an episode with this start and goal is drawn with."""
         place = zlib.crc32(np.concatenate([state, goal]).astype(np.float32).tobytes())
-        return Pursuit(np.random.default_rng([self.seed, place]), goal[None])
+        return np.random.default_rng([self.seed, place])
+
+    def _begin(self, state: Array, goal: Array) -> Pursuit:
+        failed = FailedLinks(self.config.avoid, self.failed if self.config.avoid_for_run else [])
+        return Pursuit(self.rng_of(state, goal), goal[None], failed, self.goal_of(state))
 
     def _subgoals(self, pursuits: tuple[Pursuit, ...], states: Array) -> Array:
         """(B, S) -> (B, G): the current targets, led to by the guide, and shaken where they are late."""
@@ -120,12 +134,13 @@ class SubgoalPolicy:
     def _replan(self, pursuit: Pursuit, state: Array, goal: Array) -> None:
         straight = float(self.distance.pairwise(state[None], goal[None])[0, 0])
         pursuit.current, pursuit.targets, pursuit.plan = 0, goal[None], None
+        pursuit.began = self.goal_of(state)
         pursuit.replans += 1
         first = straight
         if straight > self.config.direct:
             began = time.perf_counter()
             try:
-                pursuit.plan = self.planner.plan(state, goal, pursuit.rng)
+                pursuit.plan = without_failed(self.planner, pursuit.failed).plan(state, goal, pursuit.rng)
                 pursuit.targets = np.vstack([self.goal_of(pursuit.plan.waypoints), goal])
                 pursuit.nodes = len(pursuit.plan.nodes)
                 first = float(pursuit.plan.edge_steps[0])
@@ -153,6 +168,7 @@ class SubgoalPolicy:
                 ahead = max(ahead, 1)
             if ahead > 0:
                 pursuits[row].current += int(ahead)
+                pursuits[row].began = self.goal_of(states[row])
                 self._allow(pursuits[row], float(steps[ahead]))
 
     def _allow(self, pursuit: Pursuit, steps: float) -> None:

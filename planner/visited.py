@@ -19,15 +19,16 @@ _NEIGHBOURS = 8  # visited places that a place is joined to, at most
 _POOL = 10  # times as many random places as regions, among which centres are spread
 
 
-def visited_graph(data: Sequence[Trajectory]) -> tuple[csr_array, float]:
+def visited_graph(data: Sequence[Trajectory], step_length: float | None = None) -> tuple[csr_array, float]:
     """All visited places (N), each joined to the next of its trajectory and to places within a step -> (N, N) env steps.
 
     Following a trajectory takes the steps it took. Going over to a place of another one within a typical step takes as
     much of a step as it is away: geodesics as in Isomap (Tenenbaum et al. 2000), directed where the
-    trajectories are. Also returns the typical step [goal units]. ValueError if nothing moves.
+    trajectories are. Also returns the typical step [goal units], which is `step_length` if that is given. ValueError if nothing
+    moves.
     """
     places = np.concatenate([trajectory.goals for trajectory in data])
-    step_length = typical_step(data)
+    step_length = typical_step(data) if step_length is None else step_length
     if step_length == 0:
         raise ValueError("no trajectory moves; there are no ways to learn")
     count = min(_NEIGHBOURS + 1, len(places))

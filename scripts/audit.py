@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Options:
     run: Path  # a folder that scripts.train wrote
     out: Path  # for audit.json, controller.json, calibration.png and worst_edges.png
-    distances: str = ",".join(DISTANCES)
+    distances: str = ",".join(name for name in DISTANCES if name != "local")
     pairs: int = 10_000  # held out: starts and goals of fresh env seeds
     drives: int = 1_000  # of the bare agent, to goals 1 to max_edge steps away
     nodes: int = 500  # whose pairs are audited, too; spread as those of a graph
@@ -47,6 +47,8 @@ def main(options: Options) -> None:
 
     torch.set_num_threads(1)
     trained = load_run(options.run, options.progress)
+    if trained.layout is not None:
+        raise UsageError(f"{trained.env} has many maps, and an audit is of one; evaluate its planners instead (scripts.evaluate)")
     limit = int(3 * options.max_edge) + 20
     env = load_env(trained.env, **{**trained.env_kwargs, "max_episode_steps": limit})
     true_steps = getattr(env.unwrapped, "shortest_steps", None)

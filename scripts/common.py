@@ -73,4 +73,4 @@ def make_folder(path: Path) -> None:
 
 
 PLANNERS = ("none", "box", "replay", "spread", "ellipse", "cvae", "energy", "trajectory", "oracle")
-DISTANCES = ("euclidean", "q_value", "distributional", "quasimetric", "ensemble", "oracle")
+DISTANCES = ("euclidean", "q_value", "distributional", "quasimetric", "local", "ensemble", "oracle")

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from scripts.runs import Run
 
 _CHUNK = 25  # episodes side by side; the same ones in a second call, since a batch's size shows in the last bits of its actions
-_LEARNED = ("checkpoint/policy", "energy/model", "distances/quasimetric", "samplers/cvae")  # what planners are made of
+_LEARNED = (
+    "checkpoint/policy",
+    "energy/model",
+    "distances/quasimetric",
+    "distances/local",
+    "samplers/cvae",
+)  # what planners are made of
 _OF_A_RUN = ("links.json", *(f"{name}.safetensors" for name in _LEARNED))
 
 
@@ -27,7 +33,8 @@ class Options:
     run: Path  # a folder that scripts.train wrote
     out: Path  # for results.csv and summary.json; a second call with the same settings finishes what is missing
     planners: str = "none,replay,energy"  # also box, spread, ellipse, cvae, trajectory, oracle, my.py:MySampler
-    distance: str = "quasimetric"  # that the graph is built on; a name of scripts.audit, or my.py:MyDistance
+    distance: str | None = None  # that the graph is built on: a name of scripts.audit, or my.py:MyDistance; else quasimetric,
+    # or local where states end in a picture of their map
     seeds: str = "0:100"  # a:b or 1,5,9
     nodes: int = 100  # of each graph
     episode_steps: int | None = None  # length of an episode; by default the env's own
@@ -40,7 +47,8 @@ class Options:
 def main(options: Options) -> None:
     seeds, names = parse_seeds(options.seeds), options.planners.split(",")
     check_planner_names(names)
-    check_name("distance", options.distance, DISTANCES)
+    if options.distance is not None:
+        check_name("distance", options.distance, DISTANCES)
     parse_env_kwargs(options.env_kwargs)
     if options.episode_steps is not None and options.episode_steps < 1:
         raise UsageError(f"--episode-steps must be at least 1, got {options.episode_steps}")
@@ -76,6 +84,7 @@ class Setting:
     @classmethod
     def of(cls, options: Options) -> Setting:
         own = {name: getattr(options, name) for name in cls.__dataclass_fields__}
+        own["distance"] = own["distance"] or _trained(str(options.run), options.progress).usual_distance
         return cls(**{**own, "run": str(options.run)})
 
     @property

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from planner.protocols import DistanceModel, GoalPolicy, Planner, StateSampler
     from scripts.runs import Run
 
-_DISTANCE = "quasimetric"  # that plans are made of
+_OF_ONE_MAP = ("spread", "ellipse", "trajectory", "oracle")  # planners that know one map
 
 
 def check_name(kind: str, name: str, known: tuple[str, ...]) -> None:
@@ -41,10 +41,11 @@ def make_policy(
 
     if name == "none":
         return trained.agent
-    distance = distance if distance is not None else make_distance(trained, _DISTANCE)
+    distance = distance if distance is not None else make_distance(trained, trained.usual_distance)
     planner = make_planner(trained, name, num_nodes, distance, env_kwargs)
     config = SubgoalPolicyConfig(reach=trained.sure_edge, direct=trained.sure_edge)
-    return SubgoalPolicy(trained.agent, planner, distance, trained.goal_of, config, Guide.fit(trained.experience))
+    guide = Guide.fit(trained.experience) if trained.layout is None else None  # it knows what was visited in one map
+    return SubgoalPolicy(trained.agent, planner, distance, trained.goal_of, config, guide)
 
 
 def make_planner(
@@ -54,14 +55,16 @@ def make_planner(
     from planner.graph_planner import GraphPlanner, config_for
 
     check_name("planner", name, PLANNERS)
+    if trained.layout is not None and name in _OF_ONE_MAP:
+        raise UsageError(f"{trained.env} has many maps, and the {name} planner knows one; take none, box, replay, cvae or energy")
     if name == "oracle":
         return _oracle_planner(trained, trained.env_kwargs if env_kwargs is None else env_kwargs)
     links = config_for(trained.sure_edge, num_nodes)
-    distance = distance if distance is not None else make_distance(trained, _DISTANCE)
+    distance = distance if distance is not None else make_distance(trained, trained.usual_distance)
     try:
         if name == "trajectory":
             return _trajectory_planner(trained)
-        return GraphPlanner(make_sampler(trained, name), distance, trained.goal_of, links)
+        return GraphPlanner(make_sampler(trained, name), distance, trained.goal_of, links, layout=trained.layout)
     except ValueError as error:
         raise UsageError(f"{trained.folder}: no {name} planner: {error}") from None
 
@@ -72,7 +75,7 @@ def make_sampler(trained: Run, name: str) -> StateSampler:
     from planner.samplers.energy import EnergySampler
 
     if name == "energy":
-        return EnergySampler(trained.energy_model(), trained.experience)
+        return EnergySampler.of(trained.energy_model(), trained.experience)
     if name == "cvae":
         return _cvae_sampler(trained)
     if name in SAMPLERS:
@@ -90,7 +93,7 @@ def make_distance(trained: Run, name: str, env_kwargs: dict[str, Any] | None = N
     from planner.distances.joined import JoinedDistance
 
     check_name("distance", name, DISTANCES)
-    if name in ("oracle", "euclidean"):
+    if name in ("oracle", "euclidean") or (name in DISTANCES and trained.layout is not None):
         return trained.distance(name, env_kwargs)
     if name in DISTANCES:
         return JoinedDistance.fit(trained.distance(name), trained.goal_of, trained.trajectories)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import UsageError, make_folder, run
-from scripts.parts import check_planner_names, make_planner, make_policy
+from scripts.common import UsageError, make_folder, parse_env_kwargs, run
+from scripts.parts import check_planner_names, make_policy
 from scripts.runs import Run, load_run
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Options:
     nodes: int = 100
     goal: tuple[float, ...] | None = None  # instead of the seed's [goal units]
     difficulty: float | None = None  # as in scripts.evaluate
+    env_kwargs: str = "{}"  # likewise
     episode_steps: int = 400  # length of the drive
     gif: bool = True  # film the drive
 
@@ -44,7 +45,7 @@ def main(options: Options) -> None:
 
     torch.set_num_threads(1)
     trained = load_run(options.run)
-    settings: dict[str, Any] = {"max_episode_steps": options.episode_steps}
+    settings = parse_env_kwargs(options.env_kwargs) | {"max_episode_steps": options.episode_steps}
     if options.difficulty is not None:
         settings["difficulty"] = options.difficulty
     plan, figure, frames = plan_and_draw(
@@ -83,21 +84,24 @@ def plan_and_draw(
     from envs.walls_of import walls_of
     from planner import pictures
 
+    settings = trained.env_kwargs | settings
     env = _make_env(trained, settings, film)
     observation, _ = env.reset(seed=seed, options=None if goal is None else {"goal": goal})
     start, target = observation["achieved_goal"], observation["desired_goal"]
     if goal is not None and (target.shape != (len(goal),) or not np.allclose(target, goal, atol=1e-4)):
         raise UsageError(f"--goal: {trained.env} does not take the goal from its reset options; leave --goal out")
-    planner = make_planner(trained, name, nodes)
-    plan = planner.plan(observation["observation"], target, np.random.default_rng(seed))
-    trail, frames = _drive(trained, name, nodes, env, observation)
+    policy: Any = make_policy(trained, name, nodes, env_kwargs=settings)
+    state = observation["observation"]
+    plan = policy.planner.plan(state, target, policy.rng_of(state, target))  # the very plan that is driven
+    trail, frames = _drive(trained, policy, env, observation)
     walls, shortest_route = walls_of(env), getattr(env.unwrapped, "shortest_route", None)
     env.close()
 
     figure = Figure(figsize=(13, 6.5))
     valley, graph, drive = figure.subplots(1, 3)
     if name == "energy" and len(target) == 2:
-        pictures.draw_valley(valley, trained.energy_model(), start, target)
+        picture = trained.experience.picture(state)
+        pictures.draw_valley(valley, trained.energy_model(), start, target, picture)
     nodes_at, waypoints_at = _plane(trained.goal_of(plan.nodes)), _plane(trained.goal_of(plan.waypoints))
     start_at, target_at = _plane(start), _plane(target)
     valley.scatter(nodes_at[:, 0], nodes_at[:, 1], s=8, color="white", edgecolor="#333", linewidth=0.5, zorder=3)
@@ -131,7 +135,6 @@ def _make_env(trained: Run, settings: dict[str, Any], film: bool) -> Any:
     from envs.guard import EnvError
     from envs.loading import load_env
 
-    settings = {**trained.env_kwargs, **settings}
     env = load_env(trained.env, **settings)
     if not film or env.render_mode == "rgb_array" or "rgb_array" not in env.metadata.get("render_modes", []):
         return env
@@ -144,13 +147,12 @@ def _make_env(trained: Run, settings: dict[str, Any], film: bool) -> Any:
     return filmed
 
 
-def _drive(trained: Run, name: str, nodes: int, env: Any, observation: Any) -> tuple[list[Any], list[Any]]:
+def _drive(trained: Run, policy: Any, env: Any, observation: Any) -> tuple[list[Any], list[Any]]:
     """The places passed and the frames seen; none where the env draws none."""
     from envs.drawing import checked_frame
     from envs.guard import EnvError
     from envs.point_mass import PointMass
 
-    policy = make_policy(trained, name, nodes)
     trail, frames, state, done = [observation["achieved_goal"]], [], None, False
     filmed = env.render_mode == "rgb_array"
     while not done:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from agents.config import AgentConfig
-from planner.energy.config import EnergyConfig
+from planner.energy.config import ENERGY_IN_MAPS, EnergyConfig
 from scripts.common import UsageError, parse_env_kwargs, run
 
 _FITTED = ("distances/", "samplers/", "energy/", "links.json", "timing.json")  # files of a run that follow its training
@@ -29,6 +29,7 @@ class Options:
     progress: bool = True  # show progress bars
     tensorboard: bool = True  # write TensorBoard logs beside progress.csv
     agent: AgentConfig = field(default_factory=AgentConfig)
+    # in many maps, where none of these is set, ENERGY_IN_MAPS of planner/energy/config.py
     energy: Annotated[EnergyConfig, tyro.conf.arg(name="energy")] = field(default_factory=EnergyConfig)
 
 
@@ -172,10 +173,13 @@ def _fit_energy(options: Options) -> tuple[bytes, dict[str, Any]]:
 
     assert options.out is not None
     trained = load_run(options.out, options.progress)
+    config = options.energy
+    if trained.layout is not None and config == EnergyConfig():
+        config = ENERGY_IN_MAPS
     try:
         trained.measure_links()
-        with tqdm(total=options.energy.train_steps, desc="energy model", disable=not options.progress) as bar:
-            sampler = EnergySampler.fit(trained.experience, options.energy, lambda step, loss: bar.update())
+        with tqdm(total=config.train_steps, desc="energy model", disable=not options.progress) as bar:
+            sampler = EnergySampler.fit(trained.experience, config, lambda step, loss: bar.update())
     except ValueError as error:
         raise UsageError(f"{options.out}: {error}") from None
     model = sampler.model.model

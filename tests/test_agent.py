@@ -1,5 +1,7 @@
 """The agent outside its training, and the guards of the training itself."""
 
+import json
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -11,12 +13,12 @@ import envs  # noqa: F401
 from agents.agent import GoalAgent, load_agent
 from agents.config import AgentConfig
 from agents.finite import FiniteVecEnv, NotFiniteError
-from agents.sac import GoalSAC
+from agents.sac import GoalSAC, layout_of
 from planner.data import GoalEntries
 from planner.distances.q_value import QValueDistance, QValueDistanceConfig
 from planner.graph_planner import GraphPlanner, GraphPlannerConfig
 from planner.samplers.replay import ReplaySampler
-from planner.storage import write_files
+from planner.storage import json_to_bytes, write_files
 from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
 
 
@@ -62,6 +64,29 @@ def test_a_saved_agent_acts_alike_and_loads_without_an_env(model, tmp_path):
     assert np.array_equal(loaded.q_values(states, states[:, :2], goals), agent.q_values(states, states[:, :2], goals))
 
 
+def test_an_agent_that_sees_its_map_is_loaded_with_the_layout_and_acts_alike(tmp_path):
+    env = DummyVecEnv([lambda: gym.make("PointMassMazes-v0", size=3, loops=1)] * 4)
+    torch.manual_seed(0)
+    agent = GoalAgent.blank(env.observation_space, env.action_space, (8, 8), 0.98, layout_of(env))
+    write_files(tmp_path, agent.files())
+    loaded = load_agent(tmp_path)
+    assert loaded.layout == agent.layout == layout_of(env) and loaded.layout.shape == (7, 7)
+    env.seed(0)
+    observation = env.reset()
+    actions = [each.predict(observation, deterministic=True)[0] for each in (agent, loaded)]
+    assert np.array_equal(*actions) and len(np.unique(actions[0], axis=0)) == 4
+    states, goals = observation["observation"], observation["desired_goal"]
+    assert np.array_equal(*(each.q_values(states, states[:, :2], goals) for each in (agent, loaded)))
+
+
+def test_an_agent_of_before_there_were_layouts_is_loaded(model, tmp_path):
+    files = as_agent(model).files()
+    settings = json.loads(files["checkpoint/agent.json"])
+    assert settings.pop("layout") is None
+    write_files(tmp_path, files | {"checkpoint/agent.json": json_to_bytes(settings)})
+    assert load_agent(tmp_path).layout is None
+
+
 def test_no_checkpoint_holds_a_nan(model):
     agent = GoalAgent.blank(model.observation_space, model.action_space, (8, 8), 0.98)
     with torch.no_grad():
@@ -83,7 +108,7 @@ def test_q_is_what_the_ways_promise_and_what_is_learnt_besides(model):
     extractor = model.critic.features_extractor
     batch = model.replay_buffer.sample(64)
     features = extractor(batch.observations)
-    steps, _ = extractor._way(batch.observations["achieved_goal"], batch.observations["desired_goal"])
+    steps, _, _ = extractor._way(*(batch.observations[key] for key in ("observation", "achieved_goal", "desired_goal")))
     expected = torch.where(steps > 1, -(1 - 0.98 ** (steps - 1)) / 0.02, 0.0)
     assert torch.allclose(extractor.prior_return(features)[:, 0], expected, atol=1e-3) and (expected < 0).any()
     own = [network(torch.cat([features, batch.actions], dim=1)) for network in model.critic.q_networks]
@@ -95,11 +120,12 @@ def test_the_slope_of_a_way_is_its_change_along_each_entry(model):
     extractor = small_sac().critic.features_extractor
     extractor.move[:] = torch.tensor([0.01, 0.02])
     here, there = torch.rand(20, 2) * 4 + 0.5, torch.rand(20, 2) * 4 + 0.5
-    steps, slope = extractor._way(here, there)
+    states = torch.zeros(20, 4)  # where there is one map, they say nothing of the way
+    steps, slope, _ = extractor._way(states, here, there)
     for entry, move in enumerate(extractor.move):
         nudge = torch.zeros(2)
         nudge[entry] = move / 10
-        change = (extractor._way(here + nudge, there)[0] - steps) * 10
+        change = (extractor._way(states, here + nudge, there)[0] - steps) * 10
         assert (change - slope[:, entry]).abs().median() < 1e-3
 
 

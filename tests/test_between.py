@@ -127,7 +127,7 @@ def test_samples_are_fixed_by_the_generator(method, num_samples, untrained):
 def test_samples_come_from_all_strata_in_equal_numbers(num_samples, untrained, monkeypatch):
     """To rounding, and in random order. Here a point is the number of its stratum."""
 
-    def numbered(self, start, goal, num_ways, strata, config, rng):
+    def numbered(self, start, goal, num_ways, strata, config, rng, picture):
         return np.broadcast_to(np.arange(strata)[:, None], (num_ways, strata, 1)).astype(np.float32)
 
     monkeypatch.setattr(BetweenModel, "sample_ways", numbered)

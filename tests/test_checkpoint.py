@@ -1,5 +1,7 @@
 """A training that was broken off and taken up again ends as if it had not been, bit for bit."""
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -12,20 +14,22 @@ from agents.checkpoint import Legs, restore, stored_steps, training_files
 from agents.config import AgentConfig
 from agents.her_buffer import ReplayMemoryError, check_memory
 from agents.sac import GoalSAC
+from planner.distances.local import LocalDistanceConfig
 from planner.storage import DamagedError, write_files
 
 LEG = 600
 CONFIG = AgentConfig(num_envs=4, warmup_steps=400, hidden=(16, 16), batch_size=32)
 
 
-def make(env_id="PointMassU-v0", steps=2 * LEG, config=CONFIG):
-    model = GoalSAC(VecMonitor(DummyVecEnv([lambda: gym.make(env_id)] * config.num_envs)), config, steps, seed=0)
+def make(env_id="PointMassU-v0", steps=2 * LEG, config=CONFIG, **settings):
+    env = VecMonitor(DummyVecEnv([lambda: gym.make(env_id, **settings)] * config.num_envs))
+    model = GoalSAC(env, config, steps, seed=0)
     model.set_logger(Logger(None, []))
     return model
 
 
-def learn(model, until):
-    legs = Legs(LEG, seed=0, on_end=lambda: None)
+def learn(model, until, leg=LEG):
+    legs = Legs(leg, seed=0, on_end=lambda: None)
     return model.learn(until - model.num_timesteps, legs, reset_num_timesteps=False)
 
 
@@ -38,13 +42,30 @@ def half(tmp_path_factory):
 
 def test_half_saved_and_the_other_half_is_the_whole(half):
     """Networks, optimisers, entropy coefficient, buffer, counters, recent episodes: the very bytes of all files."""
-    whole, resumed = learn(make(), 2 * LEG), make()
+    check_that_the_other_half_makes_the_whole(half, make)
+
+
+def make_in_mazes():
+    return make("PointMassMazes-v0", config=replace(CONFIG, warmup_steps=200), size=3, loops=1, mazes=6)
+
+
+def test_in_many_maps_too_the_other_half_is_the_whole(tmp_path, monkeypatch):
+    """The numbers of the maps go on as they were, and so do the draws that go by them; ways are learnt in both halves."""
+    monkeypatch.setattr(LocalDistanceConfig, "steps_for", lambda self, num_places: 20)  # how well is not asked here
+    write_files(tmp_path, training_files(learn(make_in_mazes(), LEG // 2, LEG // 2)))
+    check_that_the_other_half_makes_the_whole(tmp_path, make_in_mazes, LEG // 2)
+    with pytest.raises(ValueError, match="observation: shape"):
+        restore(make(), tmp_path)
+
+
+def check_that_the_other_half_makes_the_whole(half, make, leg=LEG):
+    whole, resumed = learn(make(), 2 * leg, leg), make()
     torch.rand(7), np.random.default_rng().random()  # a process of its own has other generators
     np.random.seed(99)
     torch.manual_seed(99)
     restore(resumed, half)
-    assert resumed.num_timesteps == LEG == stored_steps(half)
-    learn(resumed, 2 * LEG)
+    assert resumed.num_timesteps == leg == stored_steps(half)
+    learn(resumed, 2 * leg, leg)
     ours, theirs = training_files(resumed), training_files(whole)
     clock = "checkpoint/training.json"  # the episodes' wall-clock times among the counters
     assert {name for name in theirs if ours[name] != theirs[name]} <= {clock}
@@ -84,7 +105,7 @@ def test_a_run_without_its_replay_cannot_be_gone_on_with(tmp_path, half):
 
 def test_a_replay_buffer_beyond_the_memory_is_refused_with_its_bytes():
     env = gym.make("PointMass-v0")
-    needed = 10**12 * (2 * 4 * (4 + 2 + 2) + 4 * 2 + 3 * 4 + 2 * 8)
+    needed = 10**12 * (2 * 4 * (4 + 2 + 2) + 4 * 2 + 3 * 4 + 3 * 8)
     with pytest.raises(ReplayMemoryError, match=f"needs {needed} bytes"):
         check_memory(env.observation_space, env.action_space, 10**12)
     check_memory(env.observation_space, env.action_space, 10**6)

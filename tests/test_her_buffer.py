@@ -1,10 +1,16 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 import envs  # noqa: F401
 from agents.her_buffer import HerBuffer
+from agents.sac import layout_of
+
+ONE_MAP = np.zeros(1_000, dtype=np.int64)
 
 
 def fill(buffer, venv, count, seed=0):
@@ -20,12 +26,12 @@ def fill(buffer, venv, count, seed=0):
         observations = following
 
 
-def make(size=4_000, future=0.5, nearby=0.3, tolerance=0.1):
-    venv = DummyVecEnv([lambda: gym.make("PointMass-v0", tolerance=tolerance)] * 4)
+def make(room=4_000, future=0.5, nearby=0.3, env_id="PointMass-v0", **settings):
+    venv = DummyVecEnv([lambda: gym.make(env_id, **settings)] * 4)
     venv.seed(0)
-    spaces = venv.observation_space, venv.action_space
+    shares = {"future_share": future, "nearby_share": nearby, "layout": layout_of(venv)}
     buffer = HerBuffer(
-        size, *spaces, env=venv, relabel_horizon=8, future_share=future, nearby_share=nearby, device="cpu", n_envs=4
+        room, venv.observation_space, venv.action_space, env=venv, relabel_horizon=8, device="cpu", n_envs=4, **shares
     )
     buffer.seed(0)
     return buffer, venv
@@ -63,7 +69,7 @@ def test_hard_negatives_are_near_in_space():
     buffer, venv = make()
     fill(buffer, venv, 200)
     achieved = buffer.stored("achieved_goal").reshape(-1, 2)[:500]
-    gaps = np.linalg.norm(buffer.nearby_goals(achieved) - achieved, axis=1)
+    gaps = np.linalg.norm(buffer.nearby_goals(achieved, ONE_MAP[:500]) - achieved, axis=1)
     rng = np.random.default_rng(0)
     random_gaps = np.linalg.norm(achieved[rng.permutation(500)] - achieved, axis=1)
     assert np.median(gaps) < 0.4 * np.median(random_gaps)
@@ -73,8 +79,8 @@ def test_practice_goals_are_near_and_not_where_the_agent_stands():
     buffer, venv = make()
     fill(buffer, venv, 300)
     achieved = buffer.stored("achieved_goal")[:50].reshape(-1, 2)
-    gaps = np.linalg.norm(buffer.practice_goals(achieved) - achieved, axis=1)
-    assert 0 < np.median(gaps) < 0.8
+    goals, known = buffer.practice_goals(achieved, ONE_MAP[: len(achieved)])
+    assert 0 < np.median(np.linalg.norm(goals - achieved, axis=1)) < 0.8 and known.all()
 
 
 def test_practice_goals_lie_on_this_side_of_a_thin_wall():
@@ -86,7 +92,7 @@ def test_practice_goals_lie_on_this_side_of_a_thin_wall():
         values["achieved_goal"][:] = np.stack([along, np.tile(0.1 * lanes[:, None], 4)], axis=-1)
     buffer.full, buffer.last_step[:] = True, (100 * lanes + 99)[:, None]
     here = buffer.observations["achieved_goal"][:, 0]
-    goals = buffer.practice_goals(here)
+    goals, _ = buffer.practice_goals(here, ONE_MAP)
     assert (np.abs(goals[:, 1] - here[:, 1]) < 0.01).mean() > 0.95
 
 
@@ -122,3 +128,152 @@ def test_a_goal_that_seldom_moves_does_not_shrink_its_test():
     buffer.next_observations["achieved_goal"][:200][still] = buffer.observations["achieved_goal"][:200][still]
     buffer.fit_arrival(2.0)
     assert buffer.arrival_scale == 1.0
+
+
+# Many maps
+
+
+def make_in_maps(room=4_000, **shares):
+    return make(room, env_id="PointMassMazes-v0", size=3, loops=1, mazes=5, **shares)
+
+
+@pytest.fixture(scope="module")
+def in_maps():
+    buffer, venv = make_in_maps()
+    fill(buffer, venv, 300)
+    return buffer
+
+
+def stored_goals(buffer):
+    """Which goals were achieved in which map, by its picture."""
+    count, pairs = buffer._num_stored, set()
+    for part in (buffer.observations, buffer.next_observations):
+        states, goals = (part[key][:count].reshape(count * 4, -1) for key in ("observation", "achieved_goal"))
+        pairs |= set(zip(map(bytes, states[:, 4:]), map(bytes, goals), strict=True))
+    return pairs
+
+
+def pictures(buffer):
+    """(K, X Y), in the order of the maps' numbers."""
+    numbers, first = np.unique(buffer.maps[: buffer._num_stored], return_index=True)
+    assert numbers.tolist() == list(range(len(numbers)))
+    return buffer.stored("observation").reshape(-1, 53)[first, 4:]
+
+
+def test_steps_of_one_map_bear_one_number(in_maps):
+    seen, numbers = in_maps.stored("observation")[..., 4:].reshape(1_200, -1), in_maps.maps[:300].reshape(-1)
+    assert 3 <= len(np.unique(seen, axis=0)) <= 5
+    for number in np.unique(numbers):
+        assert len(np.unique(seen[numbers == number], axis=0)) == 1
+    assert len(np.unique(seen, axis=0)) == len(np.unique(numbers))
+
+
+def test_where_there_is_one_map_all_bear_the_number_0():
+    buffer, venv = make()
+    fill(buffer, venv, 20)
+    assert not buffer.maps.any() and buffer.numbers_of(np.random.default_rng(0).random((5, 4))).tolist() == [0] * 5
+
+
+@given(st.lists(st.sampled_from([0, 1, 2, 3]), min_size=1, max_size=12))
+def test_states_bear_the_same_number_just_if_they_show_the_same_picture(shown):
+    buffer, _ = make_in_maps(room=8)
+    states = np.random.default_rng(0).random((len(shown), 53)).astype(np.float32)
+    states[:, 4:] = np.eye(49, dtype=np.float32)[shown]
+    numbers = buffer.numbers_of(states)
+    assert np.array_equal(numbers[:, None] == numbers, np.array(shown)[:, None] == shown)
+    assert set(numbers.tolist()) == set(range(len(set(shown))))  # counted as they come
+    assert np.array_equal(buffer.numbers_of(states[::-1]), numbers[::-1])
+
+
+def test_hard_negatives_are_of_the_same_map_and_near(in_maps):
+    numbers, achieved = in_maps.maps[:300].reshape(-1), in_maps.stored("achieved_goal").reshape(-1, 2)
+    goals = in_maps.nearby_goals(achieved, numbers)
+    shown, known = pictures(in_maps), stored_goals(in_maps)
+    assert all((shown[number].tobytes(), goal.tobytes()) in known for number, goal in zip(numbers, goals, strict=True))
+    gaps = np.linalg.norm(goals - achieved, axis=1)
+    random_gaps = np.linalg.norm(achieved[np.random.default_rng(0).permutation(1_200)] - achieved, axis=1)
+    assert np.median(gaps) < 0.6 * np.median(random_gaps)
+
+
+def test_all_maps_steps_can_be_the_hard_negatives_of_a_map(in_maps):
+    """Drawn often enough, from its first step to its last."""
+    number = int(in_maps.maps[0, 0])
+    own = in_maps.next_observations["achieved_goal"][:300][in_maps.maps[:300] == number]
+    goals = in_maps.nearby_goals(own.repeat(100, axis=0), np.full(100 * len(own), number))
+    assert {goal.tobytes() for goal in own} == {goal.tobytes() for goal in goals}
+
+
+@pytest.mark.parametrize("shares", [(0.0, 1.0), (1.0, 0.0), (0.4, 0.3)])
+def test_the_goals_of_samples_are_of_the_samples_map(shares):
+    buffer, venv = make_in_maps(future=shares[0], nearby=shares[1])
+    fill(buffer, venv, 300)
+    batch = buffer.sample(600)
+    hindsight = int(600 * sum(shares))  # the rest keeps the goal that was pursued
+    states, goals = (batch.observations[key][:hindsight].numpy() for key in ("observation", "desired_goal"))
+    known = stored_goals(buffer)
+    assert all((state[4:].tobytes(), goal.tobytes()) in known for state, goal in zip(states, goals, strict=True))
+
+
+def test_practice_goals_are_of_the_same_map(in_maps):
+    numbers, achieved = in_maps.maps[:300].reshape(-1), in_maps.stored("achieved_goal").reshape(-1, 2)
+    goals, known = in_maps.practice_goals(achieved, numbers)
+    shown, stored = pictures(in_maps), stored_goals(in_maps)
+    assert known.all()
+    assert all((shown[number].tobytes(), goal.tobytes()) in stored for number, goal in zip(numbers, goals, strict=True))
+    assert 0 < np.median(np.linalg.norm(goals - achieved, axis=1)) < 1.0
+
+
+def test_there_is_nothing_to_practise_in_a_new_map():
+    buffer, venv = make_in_maps()
+    fill(buffer, venv, 100)
+    new = buffer.stored("observation")[0].copy()
+    new[1::2, 4:] = 1 - new[1::2, 4:]  # of four states, two are in maps never seen
+    goals, known = buffer.practice_goals(new[:, :2], buffer.numbers_of(new))
+    assert known.tolist() == [True, False, True, False] and goals.shape == (4, 2)
+
+
+def test_a_map_with_a_few_steps_is_practised_in_by_these():
+    """Fewer than the 8 nearest among which one is drawn: the others would be of another map."""
+    buffer, venv = make_in_maps()
+    fill(buffer, venv, 30)
+    buffer.next_observations["observation"][29, 0, 4:] = buffer.observations["observation"][29, 0, 4:] = 1
+    buffer.maps[29, 0] = number = buffer.numbers_of(buffer.observations["observation"][29, :1])[0]
+    goals, known = buffer.practice_goals(np.zeros((50, 2), np.float32), np.full(50, number))
+    assert known.all() and (goals == buffer.next_observations["achieved_goal"][29, 0]).all()
+
+
+def test_a_map_that_comes_after_the_others_were_put_in_order_has_hard_negatives_of_its_own():
+    buffer, venv = make_in_maps()
+    fill(buffer, venv, 40)
+    buffer.sample(32)
+    first = set(np.unique(buffer.maps[:40]))
+    fill(buffer, venv, 250, seed=1)
+    late = np.setdiff1d(buffer.maps[:290], list(first))
+    assert len(late) > 0
+    goals = buffer.nearby_goals(np.zeros((200, 2), np.float32), np.resize(late, 200))
+    shown, known = pictures(buffer), stored_goals(buffer)
+    assert all(
+        (shown[number].tobytes(), goal.tobytes()) in known for number, goal in zip(np.resize(late, 200), goals, strict=True)
+    )
+
+
+def test_what_is_restored_knows_its_maps_and_draws_the_same(in_maps):
+    content, (again, _) = in_maps.content(), make_in_maps()
+    assert np.array_equal(content["maps"], in_maps.maps[:300])
+    again.restore({name: values.copy() for name, values in content.items()})
+    assert again._numbers == in_maps._numbers
+    states, draws = in_maps.stored("observation")[:, 0], []
+    for buffer in (in_maps, again):
+        buffer.begin_episodes()
+        buffer.seed(3)
+        batch, numbers = buffer.sample(256), buffer.numbers_of(states)
+        draws.append([*batch.observations.values(), batch.realised, batch.rewards, torch.as_tensor(numbers)])
+        draws[-1] += [torch.as_tensor(part) for part in buffer.practice_goals(states[:, :2], numbers)]
+    assert all(torch.equal(*pair) for pair in zip(*draws, strict=True))
+    assert again.numbers_of(1 - states[:1]).tolist() == [len(pictures(in_maps))]  # a new one comes next
+
+
+def test_one_map_is_stored_without_numbers():
+    buffer, venv = make()
+    fill(buffer, venv, 20)
+    assert "maps" not in buffer.content()

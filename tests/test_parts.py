@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from planner.checks import check_distance, check_planner, check_sampler
+from planner.layout import Layout
 from planner.paths import hindsight_paths
 from planner.samplers import SAMPLERS, cvae
 from planner.storage import stored_names, write_files
 from scripts import parts
 from scripts.common import PLANNERS, UsageError
+from scripts.runs import check_distance_for
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def run(experience, tmp_path, monkeypatch):
     write_files(tmp_path, {"config.json": b"{}"})
     return SimpleNamespace(
         folder=tmp_path, experience=experience, env="PointMass-v0", env_kwargs={}, sure_edge=4.0, progress=False,
-        goal_of=experience.goal_of, trajectories=experience.trajectories,
+        goal_of=experience.goal_of, trajectories=experience.trajectories, layout=None, usual_distance="quasimetric",
         distance=lambda name="quasimetric", env_kwargs=None: experience.distance,
     )  # fmt: skip
 
@@ -51,6 +53,23 @@ def test_an_env_without_a_map_has_no_oracle(run, monkeypatch):
     monkeypatch.setattr("envs.loading.load_env", lambda name, **settings: SimpleNamespace(unwrapped=object()))
     with pytest.raises(UsageError, match="no oracle"):
         parts.make_planner(run, "oracle", 10)
+
+
+@pytest.mark.parametrize("name", ["spread", "ellipse", "trajectory", "oracle"])
+def test_planners_of_one_map_are_refused_where_there_are_many(run, name):
+    run.layout = Layout((2, 2), (0.0, 0.0), (1.0, 1.0))
+    with pytest.raises(UsageError, match=f"many maps, and the {name} planner knows one; take none, box"):
+        parts.make_planner(run, name, 10)
+
+
+def test_distances_are_refused_where_they_cannot_be_known(run):
+    check_distance_for(run, "q_value")
+    with pytest.raises(UsageError, match="no picture of its map"):
+        check_distance_for(run, "local")
+    run.layout = Layout((2, 2), (0.0, 0.0), (1.0, 1.0))
+    check_distance_for(run, "local")
+    with pytest.raises(UsageError, match="many maps, and the quasimetric distance knows one"):
+        check_distance_for(run, "quasimetric")
 
 
 def test_names_that_nobody_knows_are_answered_with_those_there_are(run):

@@ -1,9 +1,12 @@
 """GoalSAC is a stable-baselines3 SAC to its users: each test runs stock SAC + HER and ours."""
 
+from types import SimpleNamespace
+
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from stable_baselines3 import SAC, HerReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback, StopTrainingOnMaxEpisodes
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -12,7 +15,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 import envs  # noqa: F401
 from agents.config import AgentConfig
-from agents.sac import GoalSAC, least_return
+from agents.sac import GoalSAC, layout_of, least_return
+from planner.distances.local import LocalDistanceConfig
+from planner.layout import Layout
 
 STEPS = 440
 
@@ -138,3 +143,81 @@ def test_ours_learns_the_ways_as_places_come_in():
 def test_the_least_return_of_steps_that_were_done_is_their_discounted_sum():
     steps = torch.tensor([1.0, 2.0, 4.0, torch.inf])
     assert torch.allclose(least_return(steps, 0.9), torch.tensor([0.0, -1.0, -1 - 0.9 - 0.81, -torch.inf]))
+
+
+# Many maps
+
+
+def make_mazes(count=4, mazes=6, first_maze=0):
+    """7 x 7 squares, 3 m wide."""
+    settings = {"size": 3, "loops": 1, "mazes": mazes, "first_maze": first_maze}
+    return VecMonitor(DummyVecEnv([lambda: gym.make("PointMassMazes-v0", **settings)] * count))
+
+
+def train_in_mazes(seed=3):
+    config = AgentConfig(num_envs=4, warmup_steps=100, hidden=(32, 32), batch_size=32, practice_share=1.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocalDistanceConfig, "steps_for", lambda self, num_places: 20)  # how well ways are learnt is not asked here
+        return GoalSAC(make_mazes(), config, 240, seed).learn(240)
+
+
+@pytest.fixture(scope="module")
+def in_mazes():
+    return train_in_mazes()
+
+
+def test_the_layout_is_what_the_env_says_and_none_where_it_says_nothing():
+    assert layout_of(make_env()) is None
+    venv = make_mazes()
+    goal = venv.observation_space["desired_goal"]
+    assert layout_of(venv) == Layout((7, 7), tuple(goal.low.tolist()), tuple(goal.high.tolist()))
+
+
+@pytest.mark.parametrize(
+    ("shape", "state_size", "goal_size", "word"),
+    [
+        ((3, 3), 9, 2, r"\(3, 3\) asks for more entries than the 9"),  # nothing is left of the state
+        ((3, 3), 4, 2, r"\(3, 3\) asks for more entries than the 4"),
+        ((3, 3), 12, 3, "goals of two entries"),
+        ((3, 3), 12, 1, "goals of two entries"),
+        ((9,), 12, 2, "two axes"),
+        ((1, 9), 12, 2, "at least 2 squares"),
+    ],
+)
+def test_a_layout_that_cannot_be_is_refused(shape, state_size, goal_size, word):
+    boxes = {key: spaces.Box(0, 1, (size,)) for key, size in (("observation", state_size), ("desired_goal", goal_size))}
+    env = SimpleNamespace(get_attr=lambda name, indices: [shape], observation_space=spaces.Dict(boxes))
+    with pytest.raises(ValueError, match=word):
+        layout_of(env)
+
+
+def test_a_layout_leaves_at_least_one_entry_to_the_state():
+    boxes = {"observation": spaces.Box(0, 1, (10,)), "desired_goal": spaces.Box(0, 1, (2,))}
+    env = SimpleNamespace(get_attr=lambda name, indices: [(3, 3)], observation_space=spaces.Dict(boxes))
+    assert layout_of(env).size == 9
+
+
+def test_in_mazes_training_learns_the_ways_and_is_fixed_by_the_seed(in_mazes):
+    extractor = in_mazes.actor.features_extractor
+    assert in_mazes.num_timesteps == 240 and in_mazes._n_updates > 0
+    assert 200 <= int(extractor.visited) < 240 and float(extractor.ways.pace) > 1
+    again, other = train_in_mazes(), train_in_mazes(seed=4)
+    weights = [model.policy.state_dict() for model in (in_mazes, again, other)]
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+    assert any(not torch.equal(tensor, weights[2][name]) for name, tensor in weights[0].items())
+    assert all(tensor.isfinite().all() for tensor in weights[0].values())
+    for network in (in_mazes.critic, in_mazes.critic_target):
+        theirs = network.features_extractor.state_dict()
+        assert all(torch.equal(tensor, theirs[name]) for name, tensor in extractor.state_dict().items())
+
+
+def test_in_a_maze_that_is_new_the_envs_own_goal_is_pursued(in_mazes):
+    """All goals are to be practice goals; where nothing is stored yet there is none."""
+    here = [{key: values.copy() for key, values in make_mazes(first_maze=first).reset().items()} for first in (0, 100)]
+    both = {key: np.concatenate([here[0][key][:2], here[1][key][:2]]) for key in here[0]}
+    both["observation"][:2] = in_mazes.replay_buffer.stored("observation")[0, :2]
+    both["achieved_goal"][:2] = both["observation"][:2, :2]
+    in_mazes._practice = None
+    pursued = in_mazes._pursued_goals(both)
+    assert in_mazes._practising.tolist() == [True, True, False, False]
+    assert np.array_equal(pursued[2:], both["desired_goal"][2:]) and (pursued[:2] != both["desired_goal"][:2]).any(axis=1).all()

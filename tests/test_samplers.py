@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from rings import LAYOUT, OTHERS, TRAINED, ends_of, picture_of, ring_experience, state_in
 from straight import Straight, straight_experience
 
 from planner.checks import check_sampler
@@ -181,7 +182,7 @@ def test_imagined_nodes_cover_the_way_round_a_u():
     sampler = CvaeSampler.fit(experience, config)
     for start, goal, tenths in ((5, 115, range(1, 9)), (10, 50, range(1, 4)), (110, 70, range(6, 9))):
         ends = torch.as_tensor(experience.goals[[start, goal]])[:, None].expand(-1, 200, -1)
-        places = sampler.model.imagine(*ends, torch.Generator().manual_seed(0)).numpy()
+        places = sampler.model.imagine(*ends, torch.zeros(200, 0), torch.Generator().manual_seed(0)).numpy()
         gaps = np.linalg.norm(places[:, None] - experience.goals[:120], axis=-1)
         at = np.histogram(gaps.argmin(axis=1), 10, (0, 120))[0] / 200
         assert np.median(gaps.min(axis=1)) < 0.06
@@ -264,3 +265,125 @@ def test_an_energy_sampler_makes_do_with_a_few_states(walk, experience):
         walk[0].states[0], walk[0].goals[4], 20, np.random.default_rng(0)
     )
     assert all((few[0].states == sample).all(axis=1).any() for sample in samples)
+
+
+# Many maps
+
+
+SMALL_CVAE = CvaeConfig(latent=2, hidden=32, layers=2, train_steps=150, batch_size=64, learning_rate=5e-3)
+
+
+def fit_energy_in_maps(experience):
+    return EnergySampler.fit(experience, EnergyConfig(hidden=16, layers=2, train_steps=100, batch_size=64, learning_rate=5e-3))
+
+
+IN_MAPS = {"cvae": lambda experience: CvaeSampler.fit(experience, SMALL_CVAE), "energy": fit_energy_in_maps}
+in_maps = pytest.mark.parametrize("name", IN_MAPS)
+
+
+@pytest.fixture(scope="module")
+def rings():
+    return ring_experience(TRAINED)
+
+
+@pytest.fixture(scope="module")
+def fitted_in_maps(rings):
+    return {name: fit(rings) for name, fit in IN_MAPS.items()}
+
+
+@in_maps
+def test_samplers_of_many_maps_keep_the_contract(name, fitted_in_maps, rings):
+    check_sampler(fitted_in_maps[name], rings)
+    start, goal = ends_of(OTHERS[0])
+    for num_samples in (0, 1, 30):
+        samples = fitted_in_maps[name].sample(state_in(OTHERS[0], start), goal, num_samples, np.random.default_rng(0))
+        assert samples.shape == (num_samples, 4 + LAYOUT.size)
+
+
+@in_maps
+def test_what_a_sampler_imagines_is_of_the_picture_that_the_state_shows(name, fitted_in_maps, rings):
+    """The same ends in a ring that is shut below, and in one that is shut above."""
+    below, above = (2, 4, 1, 5, 0, 3), (2, 4, 1, 5, 1, 3)
+    start, goal = ends_of(below)
+    heights = []
+    for ring in (below, above):
+        samples = fitted_in_maps[name].sample(state_in(ring, start), goal, 60, np.random.default_rng(0))
+        heights.append(float(np.median(samples[:, 1])))
+    assert heights[0] > heights[1] + 1  # m; the corridors are 4 apart
+
+
+@in_maps
+def test_a_fit_in_many_maps_is_fixed_by_the_seed(name, fitted_in_maps, rings):
+    again = IN_MAPS[name](rings)
+    start, goal = ends_of(OTHERS[0])
+    draws = [s.sample(state_in(OTHERS[0], start), goal, 20, np.random.default_rng(0)) for s in (fitted_in_maps[name], again)]
+    assert np.array_equal(*draws)
+
+
+def test_in_many_maps_the_loss_of_a_cvae_falls(rings):
+    """From -1.0 to -1.7 nats in 150 steps."""
+    losses = []
+    CvaeSampler.fit(rings, SMALL_CVAE, lambda step, loss: losses.append(loss))
+    assert len(losses) == 150 and np.mean(losses[-20:]) < np.mean(losses[:20]) - 0.3
+
+
+def test_a_cvae_of_many_maps_imagines_within_the_picture(rings):
+    """Whatever its weights are; also from ends on the border."""
+    sampler = CvaeSampler.fit(rings, dataclasses.replace(SMALL_CVAE, train_steps=1))
+    with torch.no_grad():
+        for parameter in sampler.model.parameters():
+            parameter.mul_(20)
+    starts, goals = torch.tensor([0.0, 7.0]).expand(200, 2), torch.tensor([7.0, 7.0]).expand(200, 2)
+    pictures = torch.as_tensor(picture_of(OTHERS[0]).ravel()).expand(200, -1)
+    places = sampler.model.imagine(starts, goals, pictures, torch.Generator().manual_seed(0))
+    assert places.shape == (200, 2) and (places >= 0).all() and (places <= 7).all() and float(places.std(dim=0).max()) > 0.01
+
+
+def test_a_cvae_tells_rows_of_several_ways_as_if_each_were_asked_alone(fitted_in_maps):
+    """Ways whose rows follow each other share their squares' features; here the first way comes again."""
+    model = fitted_in_maps["cvae"].model
+    rings = [OTHERS[0], OTHERS[0], OTHERS[1], OTHERS[0]]
+    starts, goals = torch.as_tensor(np.stack([ends_of(ring) for ring in rings])).unbind(1)
+    pictures = torch.as_tensor(np.stack([picture_of(ring).ravel() for ring in rings]))
+    latent = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
+    together = model._decode(*model._features(starts, goals, pictures), latent)
+    for row in range(4):
+        part = slice(row, row + 1)
+        alone = model._decode(*model._features(starts[part], goals[part], pictures[part]), latent[part])
+        assert torch.allclose(together[part], alone, atol=1e-5)
+
+
+def test_a_stored_cvae_of_many_maps_draws_the_same(fitted_in_maps, rings):
+    fitted = fitted_in_maps["cvae"]
+    again = CvaeSampler.from_tensors(fitted.tensors(), fitted.settings(), rings)
+    start, goal = ends_of(OTHERS[0])
+    draws = [s.sample(state_in(OTHERS[0], start), goal, 20, np.random.default_rng(0)) for s in (fitted, again)]
+    assert np.array_equal(*draws)
+
+
+def test_an_energy_sampler_draws_from_more_candidates_where_they_come_from_all_over(fitted_in_maps, rings, experience):
+    """And says nothing when they are few that count: most lie in walls."""
+    config = fitted_in_maps["energy"].config
+    assert config.proposals > SamplingConfig().proposals and config.least_effective == 0
+    assert EnergySampler.of(fitted_in_maps["energy"].model, rings).config == config
+    assert EnergySampler.of(fitted_in_maps["energy"].model, experience).config == SamplingConfig()
+
+
+def test_what_is_imagined_in_a_map_is_lifted_by_what_was_visited_in_any(fitted_in_maps, rings):
+    """Place by place, as where there is one map: within reach of a visited place it stays, else a visited state stands in."""
+    sampler = fitted_in_maps["energy"]
+    start, goal = ends_of(OTHERS[0])
+    state = state_in(OTHERS[0], start)
+    samples = sampler.sample(state, goal, 60, np.random.default_rng(0))
+    imagined = sampler.model.sample(start, goal, 60, sampler.config, np.random.default_rng(0), rings.picture(state))
+    been = rings.visited.hold(imagined)
+    assert 0 < been.sum() < 60
+    assert np.array_equal(samples[been, :2], imagined[been])
+    assert np.array_equal(samples[~been], rings.states[rings.visited.nearest(imagined[~been])])
+    assert np.array_equal(samples[:, 2:], rings.states[rings.visited.nearest(imagined), 2:])
+
+
+def test_a_state_shows_its_picture_where_maps_are_many_and_nothing_where_there_is_one(rings, experience):
+    ring = OTHERS[0]
+    assert np.array_equal(rings.picture(state_in(ring, [1.0, 2.0])), picture_of(ring).ravel())
+    assert experience.picture(experience.states[0]).shape == (0,)

@@ -193,7 +193,7 @@ def _nodes(sampler: CvaeSampler, goals: Array, rng: np.random.Generator) -> Arra
     with both, and the places that other anchors reach, 0.2 %.
     """
     starts, ends, visited = (goals[rng.integers(len(goals), size=_NODES // 2)] for _ in range(3))
-    imagined = sampler.model.imagine(_tensor(starts), _tensor(ends), generator_from(rng)).numpy()
+    imagined = sampler.model.imagine(_tensor(starts), _tensor(ends), _tensor(starts[:, :0]), generator_from(rng)).numpy()
     return np.concatenate([imagined, visited])
 
 

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .config import EnergyConfig, SamplingConfig
+from ..layout import Layout
+from .config import EnergyConfig, ProposalConfig, SamplingConfig
 from .model import EnergyModel, generator_from
 from .train import Batch, check_finite, check_weights, make_model, train
 
 Array = NDArray[np.floating]
 
 STRATA = 25  # fractions of the way at which states are drawn
+_NO_PICTURE = np.zeros(0, dtype=np.float32)
+_POINTS_PER_WAY = 8  # in maps: the costs of a map's ways serve all points of one way
 
 
 @dataclass(frozen=True, eq=False)
 class BetweenModel:
-    """E(x | start, goal, u, z) over goal space: what lies at the fraction u of the way, on the way of kind z."""
+    """E(x | start, goal, u, z) over goal space: what lies at the fraction u of the way, on the way of kind z.
+
+    Fitted in many maps, it is E(x | start, goal, u, picture); the picture (X Y,) of the map is then to be given wherever the
+    start and the goal are.
+    """
 
     model: EnergyModel
 
@@ -45,37 +52,72 @@ class BetweenModel:
         ends = np.concatenate([visited, visited], axis=1)
         contexts = np.concatenate([ends, np.linspace(0, 1, len(ends))[:, None]], axis=1)
         model = make_model(size, 2 * size + 1, visited, contexts, config, between=True, seed=seed)
-        points, chances = model.normalise(paths), torch.as_tensor(weights)
-
-        def draw(count: int, generator: torch.Generator) -> Batch:
-            ways = count // config.points_per_way
-            row = torch.multinomial(chances, ways, replacement=True, generator=generator)
-            row = row.repeat_interleave(config.points_per_way)
-            fraction = torch.rand(len(row), generator=generator)
-            context = torch.cat([points[row, 0], points[row, -1], 2 * fraction[:, None] - 1], dim=1)
-            return Batch(point_at(points[row], fraction)[:, None], context)
-
-        train(model, draw, seed, on_step)
+        _train(model, paths, weights, np.zeros((len(paths), 0), np.float32), seed, on_step)
         return cls(model)
 
-    def energies(self, points: Array, start: Array, goal: Array, fractions: Array) -> Array:
-        """(N, G) points, (G,), (G,), (U,) fractions in [0, 1] -> (U, N) energies [nats]."""
-        return self.model.energies(points, self.contexts(start, goal, fractions))
+    @classmethod
+    def fit_in_maps(
+        cls,
+        paths: Array,
+        weights: Array,
+        pictures: Array,
+        layout: Layout,
+        config: EnergyConfig,
+        seed: int,
+        on_step: Callable[[int, float], None] = lambda step, loss: None,
+    ) -> BetweenModel:
+        """As `fit`, from paths (N, L, 2) in many maps, whose pictures are (N, X Y); it then serves in others.
 
-    def way_energies(self, points: Array, start: Array, goal: Array, rng: np.random.Generator, strata: int = 33) -> Array:
+        Candidates are uniform over the map: what is learned beside the energy would learn the maps by heart. Errors as in `fit`.
+        """
+        area = np.array([layout.low, layout.high], dtype=np.float32)
+        _check_data(paths, weights, area)
+        check_finite(pictures=pictures)
+        if pictures.shape != (len(paths), layout.size):
+            raise ValueError(f"pictures must be ({len(paths)}, {layout.size}), one per path, got {pictures.shape}")
+        proposal = ProposalConfig(box=1.0, tube=0.0, kernels=0.0, learned=0.0)
+        ways = _POINTS_PER_WAY * max(1, config.batch_size // _POINTS_PER_WAY)
+        noise = 0.0  # what lies in a wall must not be taken for the way
+        config = replace(config, proposal=proposal, latents=1, points_per_way=_POINTS_PER_WAY, batch_size=ways, noise=noise)
+        ranges = np.concatenate([area, area, [[0.0], [1.0]], np.repeat([[0.0], [1.0]], layout.size, axis=1)], axis=1)
+        model = make_model(2, 5 + layout.size, area, ranges, config, between=True, seed=seed, shape=layout.shape)
+        _train(model, paths, weights, pictures, seed, on_step)
+        return cls(model)
+
+    def energies(self, points: Array, start: Array, goal: Array, fractions: Array, picture: Array = _NO_PICTURE) -> Array:
+        """(N, G) points, (G,), (G,), (U,) fractions in [0, 1] -> (U, N) energies [nats]."""
+        return self.model.energies(points, self.contexts(start, goal, fractions, picture))
+
+    def way_energies(
+        self,
+        points: Array,
+        start: Array,
+        goal: Array,
+        rng: np.random.Generator,
+        strata: int = 33,
+        picture: Array = _NO_PICTURE,
+    ) -> Array:
         """(N, G), (G,), (G,) -> (N,): -log of the density of all the way, every fraction of it likely alike.
 
         Each fraction's energy carries an offset of its own, so densities are averaged: -log mean_u p(x | u).
         """
-        contexts = self.contexts(start, goal, (np.arange(strata) + 0.5) / strata)
+        contexts = self.contexts(start, goal, (np.arange(strata) + 0.5) / strata, picture)
         log_density = self.model.log_density(points, contexts, rng)
         return -np.logaddexp.reduce(log_density, axis=0) + np.log(strata)
 
     @torch.no_grad()
-    def sample(self, start: Array, goal: Array, num_samples: int, config: SamplingConfig, rng: np.random.Generator) -> Array:
+    def sample(
+        self,
+        start: Array,
+        goal: Array,
+        num_samples: int,
+        config: SamplingConfig,
+        rng: np.random.Generator,
+        picture: Array = _NO_PICTURE,
+    ) -> Array:
         """(G,), (G,) -> (num_samples, G) from the fractions' strata, in equal numbers (to rounding), in random order."""
         strata = min(STRATA, max(num_samples, 1))
-        ways = self.sample_ways(start, goal, max(-(-num_samples // strata), 1), strata, config, rng)
+        ways = self.sample_ways(start, goal, max(-(-num_samples // strata), 1), strata, config, rng, picture)
         rng.shuffle(ways)
         whole = ways[:-1].reshape(-1, ways.shape[-1])
         points = np.concatenate([whole, ways[-1, rng.permutation(strata)[: num_samples - len(whole)]]])
@@ -83,12 +125,19 @@ class BetweenModel:
 
     @torch.no_grad()
     def sample_ways(
-        self, start: Array, goal: Array, num_ways: int, strata: int, config: SamplingConfig, rng: np.random.Generator
+        self,
+        start: Array,
+        goal: Array,
+        num_ways: int,
+        strata: int,
+        config: SamplingConfig,
+        rng: np.random.Generator,
+        picture: Array = _NO_PICTURE,
     ) -> Array:
         """(G,), (G,) -> (num_ways, strata, G): one point per stratum, all of one way with the same latent z."""
         generator = generator_from(rng)
         fractions = (np.arange(strata) + rng.random(strata)) / strata
-        context = self.model.normalise_context(self.contexts(start, goal, fractions))
+        context = self.model.normalise_context(self.contexts(start, goal, fractions, picture))
         log_prior = self.model.network.log_prior(context[:1])[0]
         kinds = torch.multinomial(log_prior.exp(), num_ways, replacement=True, generator=generator)
         ways = torch.empty(num_ways, strata, len(start))
@@ -98,13 +147,29 @@ class BetweenModel:
             ways[own] = drawn.points.movedim(0, 1)  # systematic draws: each way takes the next of every stratum
         return self.model.denormalise(ways)
 
-    def contexts(self, start: Array, goal: Array, fractions: Array) -> Array:
-        """(G,), (G,), (U,) -> (U, 2 G + 1)"""
-        ends = np.broadcast_to(np.concatenate([start, goal]), (len(fractions), 2 * len(start)))
-        return np.concatenate([ends, np.asarray(fractions)[:, None]], axis=1)
+    def contexts(self, start: Array, goal: Array, fractions: Array, picture: Array = _NO_PICTURE) -> Array:
+        """(G,), (G,), (U,), (P,) -> (U, 2 G + 1 + P)"""
+        ends, picture = (np.tile(part, (len(fractions), 1)) for part in (np.concatenate([start, goal]), picture))
+        return np.concatenate([ends, np.asarray(fractions)[:, None], picture], axis=1)
 
     def _energy_of(self, kind: int) -> Callable[[Tensor, Tensor], Tensor]:
         return lambda candidates, context: self.model.each(candidates, context)[:, kind]
+
+
+def _train(
+    model: EnergyModel, paths: Array, weights: Array, pictures: Array, seed: int, on_step: Callable[[int, float], None]
+) -> None:
+    points, chances = model.normalise(paths), torch.as_tensor(weights)
+    seen = 2 * torch.as_tensor(pictures, dtype=torch.float32) - 1  # (N, P), or (N, 0)
+    per_way = model.config.points_per_way
+
+    def draw(count: int, generator: torch.Generator) -> Batch:
+        row = torch.multinomial(chances, count // per_way, replacement=True, generator=generator).repeat_interleave(per_way)
+        fraction = torch.rand(len(row), generator=generator)
+        context = torch.cat([points[row, 0], points[row, -1], 2 * fraction[:, None] - 1, seen[row]], dim=1)
+        return Batch(point_at(points[row], fraction)[:, None], context)
+
+    train(model, draw, seed, on_step)
 
 
 def point_at(paths: Tensor, fraction: Tensor) -> Tensor:

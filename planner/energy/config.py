@@ -98,10 +98,14 @@ class EnergyConfig:
         return cls(**{**settings, "proposal": ProposalConfig(**settings["proposal"])})
 
 
+ENERGY_IN_MAPS = EnergyConfig(hidden=64, layers=2, num_negatives=64, train_steps=4_000, learning_rate=5e-3)  # the default there
+
+
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
     method: MethodName = "sir"  # descent is the historical choice; it collapses into dips
     proposals: int = 64  # sir: candidates per context, at least; never fewer than twice the samples
+    least_effective: float = 0.1  # sir: effective share of the candidates below which a draw warns
     temperature: float = 0.5  # 1 is faithful to the data, lower is sharper
     langevin_steps: int = 60
     langevin_rate: float = 0.01  # first step size; the noise is sqrt(2 rate T) [visited ranges, -1 to 1]
@@ -118,8 +122,8 @@ class SamplingConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.temperature <= 0 or self.descent_rate <= 0 or self.langevin_rate <= 0:
             raise ValueError("temperature, langevin_rate and descent_rate must be positive")
-        if self.tolerance < 0:
-            raise ValueError(f"tolerance must not be negative, got {self.tolerance}")
+        if self.tolerance < 0 or self.least_effective < 0:
+            raise ValueError(f"tolerance and least_effective must not be negative: {self.tolerance}, {self.least_effective}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .config import EnergyConfig, SamplingConfig
+from .layouts import LayoutEnergyNetwork
 from .networks import EnergyNetwork
 from .proposals import Proposal
 from .sampling import Energy, Sample, make_sampling
@@ -20,7 +21,6 @@ from .sampling import Energy, Sample, make_sampling
 Array = NDArray[np.floating]
 
 _LEAST_LOG_DENSITY = -12.0  # of the learned proposal: farther off the energy is level, but for what the network says
-_LEAST_EFFECTIVE = 0.1  # share of the candidates below which a draw by weights stands on few of them
 
 
 class EnergyModel(nn.Module):
@@ -38,12 +38,25 @@ class EnergyModel(nn.Module):
     context_low: Tensor  # (C,)
     context_high: Tensor  # (C,)
 
-    def __init__(self, size: int, context_size: int, config: EnergyConfig, between: bool, num_centres: int) -> None:
+    def __init__(
+        self,
+        size: int,
+        context_size: int,
+        config: EnergyConfig,
+        between: bool,
+        num_centres: int,
+        shape: tuple[int, int] | None = None,
+    ) -> None:
+        """`shape` (X, Y): of the picture of a map in which the context ends, if it does."""
         super().__init__()
         self.config = config
-        self.network = EnergyNetwork(
-            size, context_size, config.hidden, config.layers, config.octaves, between=between, latents=config.latents
-        )
+        self.network: EnergyNetwork | LayoutEnergyNetwork
+        if shape is not None:
+            self.network = LayoutEnergyNetwork(context_size, shape, config.hidden, config.layers)
+        else:
+            self.network = EnergyNetwork(
+                size, context_size, config.hidden, config.layers, config.octaves, between=between, latents=config.latents
+            )
         self.proposal = Proposal(size, context_size, config.proposal, between, num_centres)
         for name, count in (("", size), ("context_", context_size)):
             self.register_buffer(f"{name}low", -torch.ones(count))
@@ -107,9 +120,9 @@ class EnergyModel(nn.Module):
     ) -> Sample:
         """Visited ranges inside and out; warns when importance weights rest on few of the candidates."""
         drawn = make_sampling(config)(energy, self.proposal, context, num_samples, generator)
-        if drawn.effective is not None and float(drawn.effective.median()) < _LEAST_EFFECTIVE:
+        if drawn.effective is not None and float(drawn.effective.median()) < config.least_effective:
             warnings.warn(  # without the share itself: one text is shown once, a new one each time
-                f"a draw rests on less than {_LEAST_EFFECTIVE:.0%} of its candidates (effective share); "
+                f"a draw rests on less than {config.least_effective:.0%} of its candidates (effective share); "
                 f"raise `proposals` or the temperature, or train the proposal longer",
                 stacklevel=3,
             )
@@ -147,7 +160,8 @@ class EnergyModel(nn.Module):
         size, context_size = len(tensors["low"]), len(tensors["context_low"])
         between = tensors["network.layers.0.weight"].shape[1] > context_size + size * (1 + 2 * config.octaves)
         centres = len(tensors["proposal.parts.kernels.centres"]) if config.proposal.kernels else 0
-        model = cls(size, context_size, config, between, centres)
+        shape = None if "network.shape" not in tensors else tuple(tensors["network.shape"].tolist())
+        model = cls(size, context_size, config, between, centres, shape)
         model.load_state_dict(dict(tensors))
         return model.eval().requires_grad_(False)
 

@@ -77,7 +77,14 @@ def fit_points(
 
 
 def make_model(
-    size: int, context_size: int, visited: Array, contexts: Array, config: EnergyConfig, between: bool, seed: int
+    size: int,
+    context_size: int,
+    visited: Array,
+    contexts: Array,
+    config: EnergyConfig,
+    between: bool,
+    seed: int,
+    shape: tuple[int, int] | None = None,
 ) -> EnergyModel:
     """Untrained, with the units of what was visited and the proposal's kernels spread over it.
 
@@ -90,7 +97,7 @@ def make_model(
     num_centres = min(_CENTRES, len(some)) if config.proposal.kernels else 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = EnergyModel(size, context_size, config, between, num_centres)
+        model = EnergyModel(size, context_size, config, between, num_centres, shape)
     model.set_units(visited, contexts)
     if model.proposal.kernels is not None:
         places = model.normalise(some)

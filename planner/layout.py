@@ -1,0 +1,93 @@
+"""A picture of the map within the state, so that what is learned in many maps serves in others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .data import Trajectory
+
+Array = NDArray[np.floating]
+
+_EDGE = 1e-4  # of half the picture: more than rounding to float32
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The last entries of every state are a picture of the map, the same all through an episode.
+
+    A picture (X, Y) says of each square how much is in the way, and covers the goals' box from `low` to `high`; its first axis
+    runs along the goal's first entry. A problem whose context stays and can be seen is a contextual one (arXiv:1502.02259).
+    """
+
+    shape: tuple[int, int]
+    low: tuple[float, float]
+    high: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 2 or min(self.shape) < 2:
+            raise ValueError(f"a layout's picture has two axes of at least 2 squares, got {self.shape}")
+        bounds = np.array([*self.low, *self.high])
+        if len(self.low) != 2 or len(self.high) != 2 or not (np.isfinite(bounds).all() and np.all(bounds[:2] < bounds[2:])):
+            raise ValueError(f"a layout lies in goals of two entries, finite and low below high; got {self.low} to {self.high}")
+
+    @property
+    def size(self) -> int:
+        """Entries of a state that are the picture's."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def square(self) -> float:
+        """The shorter side of a square [goal units]."""
+        return float(np.min(np.subtract(self.high, self.low) / self.shape))
+
+    def pictures(self, states: Array) -> Array:
+        """(..., S) -> (..., X, Y)"""
+        return states[..., -self.size :].reshape(*states.shape[:-1], *self.shape)
+
+    def moved_to(self, states: Array, state: Array) -> Array:
+        """(N, S), (S,) -> (N, S): the states as they would be in the map of `state`."""
+        moved = states.copy()
+        moved[:, -self.size :] = state[-self.size :]
+        return moved
+
+    def numbers(self, states: Array) -> NDArray[np.intp]:
+        """(N, S) -> (N,): equal for states of the same map, counted from 0. Maps are told apart by what exceeds a half."""
+        bits = np.packbits(states[:, -self.size :] > 0.5, axis=1)
+        return np.unique(bits, axis=0, return_inverse=True)[1].reshape(-1)
+
+    def groups(self, data: Sequence[Trajectory]) -> list[list[Trajectory]]:
+        """The trajectories of each map together, in the order of the maps' first ones."""
+        numbers = self.numbers(np.stack([trajectory.states[0] for trajectory in data]))
+        return [[data[int(i)] for i in np.flatnonzero(numbers == number)] for number in dict.fromkeys(numbers.tolist())]
+
+    def within(self, places: Tensor) -> Tensor:
+        """(..., 2) goals -> (..., 2) where `look_up` finds them: in [-1, 1] over the picture, its last axis first."""
+        low, high = places.new_tensor(self.low), places.new_tensor(self.high)
+        return (2 * (places - low) / (high - low) - 1).flip(-1)
+
+
+def look_up(pictures: Tensor, places: Tensor) -> Tensor:
+    """(B, X, Y), (B, N, 2) as `Layout.within` gives them -> (B, N): what is shown there, bilinear; the border goes on."""
+    return _look_up(pictures, places, "bilinear")
+
+
+def clearest(pictures: Tensor, places: Tensor) -> Tensor:
+    """(B, X, Y), (B, 2) as `Layout.within` gives them -> (B,): the least of the squares that each place is in or on the edge of.
+
+    Who slides along a wall is on the edge of its square, and to rounding as often within it as not.
+    """
+    corners = _EDGE * torch.cartesian_prod(torch.tensor([-1.0, 1.0]), torch.tensor([-1.0, 1.0]))
+    return _look_up(pictures, places[:, None] + corners, "nearest").amin(dim=1)
+
+
+def _look_up(pictures: Tensor, places: Tensor, mode: str) -> Tensor:
+    seen = torch.nn.functional.grid_sample(
+        pictures[:, None], places[:, None], mode=mode, padding_mode="border", align_corners=False
+    )
+    return seen[:, 0, 0]
