@@ -32,7 +32,7 @@ class GoalFeatures(BaseFeaturesExtractor):
     state_scale: Tensor  # (S,)
     goal_range: Tensor  # (G,) visited
     move: Tensor  # (G,) how far a step moves the achieved goal
-    visited: Tensor  # () stored transitions that the ways are of; 0 before the first, when they say nothing
+    visited: Tensor  # () stored transitions that the ways are of; 0 before the first, when they are not to be used
 
     def __init__(self, observation_space: spaces.Dict, discount: float, layout: Layout | None = None) -> None:
         self.own = spaces.flatdim(observation_space["observation"]) - (layout.size if layout is not None else 0)

@@ -97,6 +97,7 @@ class HerBuffer(DictReplayBuffer):
         self.layout = layout
         self.maps = np.zeros((self.buffer_size, n_envs), dtype=np.int64)  # the number of the map that each step was in
         self._numbers: dict[bytes, int] = {}  # of the maps' pictures
+        self._next_number = 0
         self._by_map: tuple[NDArray, NDArray] | None = None  # see `_put_in_order`
         self.last_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)  # last stored step of the same episode
         self.first_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)
@@ -195,9 +196,11 @@ class HerBuffer(DictReplayBuffer):
         if self.layout is None:
             return np.zeros(len(states), dtype=np.int64)
         pictures = np.packbits(states[:, -self.layout.size :] > 0.5, axis=1)
-        for picture in pictures:
-            self._numbers.setdefault(picture.tobytes(), 1 + max(self._numbers.values(), default=-1))
-        return np.array([self._numbers[picture.tobytes()] for picture in pictures])
+        keys = [picture.tobytes() for picture in pictures]
+        for key in keys:
+            if key not in self._numbers:
+                self._numbers[key], self._next_number = self._next_number, self._next_number + 1
+        return np.array([self._numbers[key] for key in keys])
 
     def _random_steps(self, maps: NDArray, count: int) -> tuple[NDArray, NDArray]:
         """(B,) -> steps and envs (B, count) of random stored transitions of these maps."""
@@ -279,6 +282,7 @@ class HerBuffer(DictReplayBuffer):
             pictures = self.stored("observation").reshape(-1, *self.obs_shape["observation"])[first, -self.layout.size :]
             packed = np.packbits(pictures > 0.5, axis=1)
             self._numbers = {picture.tobytes(): int(number) for picture, number in zip(packed, numbers, strict=True)}
+            self._next_number = int(numbers.max(initial=-1)) + 1
         self.begin_episodes()
 
     def begin_episodes(self) -> None:

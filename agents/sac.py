@@ -237,12 +237,16 @@ def layout_of(env: VecEnv) -> Layout | None:
     try:
         shape = env.get_attr("layout_shape", indices=[0])[0]
     except AttributeError:
+        shape = None
+    if shape is None:
         return None
     space = env.observation_space
     assert isinstance(space, spaces.Dict)  # for the type checker; the guard admits no other
     goal, state = space["desired_goal"], space["observation"]
     assert isinstance(goal, spaces.Box) and isinstance(state, spaces.Box)
-    layout = Layout(tuple(shape), tuple(goal.low.tolist()), tuple(goal.high.tolist()))
+    if np.shape(shape) != (2,):
+        raise ValueError(f"layout_shape must be the picture's two lengths, got {shape!r}")
+    layout = Layout((int(shape[0]), int(shape[1])), tuple(goal.low.tolist()), tuple(goal.high.tolist()))
     if layout.size >= state.shape[0]:
         raise ValueError(f"layout_shape {layout.shape} asks for more entries than the {state.shape[0]} of the observation")
     return layout

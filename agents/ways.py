@@ -20,7 +20,7 @@ class Ways(Protocol):
     num_seen: int  # entries of what is seen of the map about a place
 
     def steps(self, states: Tensor, here: Tensor, desired: Tensor) -> tuple[Tensor, Tensor]:
-        """(..., S), the goals (..., G) that they achieve, (..., G) -> (...) env steps, (..., num_seen).
+        """(B, S), the goals (B, G) that they achieve, (B, G) -> (B,) env steps, (B, num_seen).
 
         Differentiable in `here`.
         """
@@ -54,10 +54,12 @@ class WaysOfOneMap(Quasimetric):
 class WaysOfManyMaps(LocalWays):
     """By the surroundings of a place; of these, the nearer half is seen. Beyond their reach the rest is taken to be straight."""
 
+    near: Tensor  # indices of the looks that are seen
+
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout, LocalDistanceConfig(rounds=1))
         self.requires_grad_(False)
-        self.near = (self.looks.abs() <= 0.5).all(dim=1).nonzero()[:, 0]
+        self.register_buffer("near", (self.looks.abs() <= 0.5).all(dim=1).nonzero()[:, 0], persistent=False)
         self.num_seen = len(self.near)
 
     def steps(self, states: Tensor, here: Tensor, desired: Tensor) -> tuple[Tensor, Tensor]:

@@ -82,7 +82,8 @@ def clearest(pictures: Tensor, places: Tensor) -> Tensor:
 
     Who slides along a wall is on the edge of its square, and to rounding as often within it as not.
     """
-    corners = _EDGE * torch.cartesian_prod(torch.tensor([-1.0, 1.0]), torch.tensor([-1.0, 1.0]))
+    sides = places.new_tensor([-_EDGE, _EDGE])
+    corners = torch.cartesian_prod(sides, sides)
     return _look_up(pictures, places[:, None] + corners, "nearest").amin(dim=1)
 
 

@@ -36,6 +36,8 @@ class SubgoalPolicyConfig:
             raise ValueError("reach must be at least 1, direct not negative, patience positive")
         if self.shake < 0 or self.avoid < 0:
             raise ValueError(f"shake and avoid must not be negative, got {self.shake} and {self.avoid}")
+        if self.avoid_for_run and self.avoid == 0:
+            raise ValueError("avoid_for_run says for how long, avoid how near to where a link failed; set that, too")
         if self.look_ahead < 1 or self.slack < 0 or not 0 <= self.arrival <= self.reach:
             raise ValueError("look_ahead must be at least 1, slack not negative, arrival between 0 and reach")
 
@@ -78,7 +80,11 @@ class SubgoalPolicy:
     config: SubgoalPolicyConfig
     guide: Guide | None = None  # round corners; without one, all that is within reach is pursued
     seed: int = 0
-    failed: list[tuple[Array, Array]] = field(default_factory=list)  # links of all episodes, with `avoid_for_run`
+    failed: list[tuple[Array, Array]] = field(init=False, default_factory=list)  # links of all episodes, with `avoid_for_run`
+
+    def __post_init__(self) -> None:
+        if self.config.avoid_for_run and getattr(self.planner, "layout", None) is not None:
+            raise ValueError("avoid_for_run is for one map: where one link failed there may be no wall in the next")
 
     def predict(
         self,
@@ -87,7 +93,10 @@ class SubgoalPolicy:
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
     ) -> tuple[Array, tuple[Pursuit, ...]]:
-        """As GoalPolicy says. An episode's plan depends on its start, its goal and `seed` alone, not on its place in a batch."""
+        """As GoalPolicy says. An episode's plan depends on its start, its goal and `seed` alone, not on its place in a batch.
+
+        With `avoid_for_run` it depends on the episodes before, too.
+        """
         single = observation["observation"].ndim == 1
         batch = {key: np.atleast_2d(values) for key, values in observation.items()}
         states, goals = batch["observation"], batch["desired_goal"]

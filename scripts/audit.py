@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scripts.common import DISTANCES, UsageError, make_folder, run
-from scripts.runs import Run, load_run
+from scripts.runs import Run, check_distance_for, load_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,6 +49,8 @@ def main(options: Options) -> None:
     trained = load_run(options.run, options.progress)
     if trained.layout is not None:
         raise UsageError(f"{trained.env} has many maps, and an audit is of one; evaluate its planners instead (scripts.evaluate)")
+    for name in names:
+        check_distance_for(trained, name)
     limit = int(3 * options.max_edge) + 20
     env = load_env(trained.env, **{**trained.env_kwargs, "max_episode_steps": limit})
     true_steps = getattr(env.unwrapped, "shortest_steps", None)

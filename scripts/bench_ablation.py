@@ -35,6 +35,8 @@ def _rows(folder: Path, options: Options) -> list[dict[str, Any]]:
 
     torch.set_num_threads(1)
     trained = load_run(folder, options.progress)
+    if trained.layout is not None:
+        raise UsageError(f"{folder}: {trained.env} has many maps, and parts that are left out here are of one; name other runs")
     make_env = env_maker(trained.env, **trained.env_kwargs, max_episode_steps=EPISODE_STEPS, difficulty=DIFFICULTY)
     policies = _variants(trained)
     episodes = []

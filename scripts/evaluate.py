@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.common import DISTANCES, UsageError, make_folder, parse_env_kwargs, parse_seeds, run
 from scripts.parts import check_name, check_planner_names
+from scripts.runs import check_env_fits
 
 if TYPE_CHECKING:
     from planner.protocols import GoalPolicy
@@ -33,8 +34,7 @@ class Options:
     run: Path  # a folder that scripts.train wrote
     out: Path  # for results.csv and summary.json; a second call with the same settings finishes what is missing
     planners: str = "none,replay,energy"  # also box, spread, ellipse, cvae, trajectory, oracle, my.py:MySampler
-    distance: str | None = None  # that the graph is built on: a name of scripts.audit, or my.py:MyDistance; else quasimetric,
-    # or local where states end in a picture of their map
+    distance: str | None = None  # a name of scripts.audit, or my.py:MyDistance; else quasimetric, or local in many maps
     seeds: str = "0:100"  # a:b or 1,5,9
     nodes: int = 100  # of each graph
     episode_steps: int | None = None  # length of an episode; by default the env's own
@@ -62,6 +62,7 @@ def main(options: Options) -> None:
     setting = Setting.of(options)
     for name in names:
         setting.policy(name)  # what has to be learned is, once, and what is wrong shows before anything is run
+    check_env_fits(setting.trained, setting.env_settings())
     rows = evaluate_all(options.out, setting, names, seeds, options.workers, options.progress)
     order = {name: place for place, name in enumerate(names)}
     summary = summarise(sorted(rows, key=lambda row: (order[row.planner], row.seed)))

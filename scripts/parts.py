@@ -43,7 +43,8 @@ def make_policy(
         return trained.agent
     distance = distance if distance is not None else make_distance(trained, trained.usual_distance)
     planner = make_planner(trained, name, num_nodes, distance, env_kwargs)
-    config = SubgoalPolicyConfig(reach=trained.sure_edge, direct=trained.sure_edge)
+    sure = trained.sure_edge
+    config = SubgoalPolicyConfig(reach=sure, direct=sure, arrival=min(SubgoalPolicyConfig.arrival, sure))
     guide = Guide.fit(trained.experience) if trained.layout is None else None  # it knows what was visited in one map
     return SubgoalPolicy(trained.agent, planner, distance, trained.goal_of, config, guide)
 

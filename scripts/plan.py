@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scripts.common import UsageError, make_folder, parse_env_kwargs, run
 from scripts.parts import check_planner_names, make_policy
-from scripts.runs import Run, load_run
+from scripts.runs import Run, check_env_fits, load_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,6 +85,7 @@ def plan_and_draw(
     from planner import pictures
 
     settings = trained.env_kwargs | settings
+    check_env_fits(trained, settings)
     env = _make_env(trained, settings, film)
     observation, _ = env.reset(seed=seed, options=None if goal is None else {"goal": goal})
     start, target = observation["achieved_goal"], observation["desired_goal"]
@@ -92,7 +93,8 @@ def plan_and_draw(
         raise UsageError(f"--goal: {trained.env} does not take the goal from its reset options; leave --goal out")
     policy: Any = make_policy(trained, name, nodes, env_kwargs=settings)
     state = observation["observation"]
-    plan = policy.planner.plan(state, target, policy.rng_of(state, target))  # the very plan that is driven
+    # the plan that is driven, if the goal is not near enough to do without
+    plan = policy.planner.plan(state, target, policy.rng_of(state, target))
     trail, frames = _drive(trained, policy, env, observation)
     walls, shortest_route = walls_of(env), getattr(env.unwrapped, "shortest_route", None)
     env.close()

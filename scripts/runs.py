@@ -210,8 +210,26 @@ def check_distance_for(trained: Run, name: str) -> None:
     """UsageError for a distance that is of one map where there are many, or the other way round."""
     if name == "local" and trained.layout is None:
         raise UsageError(f"{trained.env} shows no picture of its map, which the local distance needs; take another")
-    if trained.layout is not None and name in ("quasimetric", "ensemble", "oracle"):
+    if trained.layout is not None and name in ("quasimetric", "ensemble", "distributional", "oracle"):
         raise UsageError(f"{trained.env} has many maps, and the {name} distance knows one; take local, q_value or euclidean")
+
+
+def check_env_fits(trained: Run, settings: dict[str, Any]) -> None:
+    """UsageError if the env with these settings is not one that the agent can be in."""
+    from gymnasium import spaces
+
+    from agents.agent import space_mismatches
+    from envs.loading import load_env
+
+    env = load_env(trained.env, **settings)
+    stored, actual = trained.agent.policy.observation_space, env.observation_space
+    env.close()
+    mismatches = [line for line in space_mismatches(stored, actual, "observation") if ": shape " in line]
+    if trained.layout is not None and not mismatches:  # a picture of another area would be looked at in the wrong squares
+        assert isinstance(actual, spaces.Dict)  # for the type checker; the guard admits no other
+        mismatches = space_mismatches(stored["desired_goal"], actual["desired_goal"], "desired_goal")
+    if mismatches:
+        raise UsageError(f"{trained.env} with these --env-kwargs is not what the agent was trained in: {'; '.join(mismatches)}")
 
 
 def load_run(folder: Path, progress: bool = True) -> Run:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from agents.config import AgentConfig
-from planner.energy.config import ENERGY_IN_MAPS, EnergyConfig
+from planner.energy.config import ENERGY_IN_MAPS, UNUSED_IN_MAPS, EnergyConfig
 from scripts.common import UsageError, parse_env_kwargs, run
 
 _FITTED = ("distances/", "samplers/", "energy/", "links.json", "timing.json")  # files of a run that follow its training
@@ -29,7 +29,7 @@ class Options:
     progress: bool = True  # show progress bars
     tensorboard: bool = True  # write TensorBoard logs beside progress.csv
     agent: AgentConfig = field(default_factory=AgentConfig)
-    # in many maps, where none of these is set, ENERGY_IN_MAPS of planner/energy/config.py
+    # in many maps the defaults are those of ENERGY_IN_MAPS in planner/energy/config.py
     energy: Annotated[EnergyConfig, tyro.conf.arg(name="energy")] = field(default_factory=EnergyConfig)
 
 
@@ -103,7 +103,10 @@ def _train(options: Options, batch: Any) -> None:
     out = options.out
     began = time.perf_counter()
     vec_env = VecMonitor(FiniteVecEnv(BatchVecEnv(batch)))
-    model = GoalSAC(vec_env, options.agent, options.steps, options.seed)
+    try:
+        model = GoalSAC(vec_env, options.agent, options.steps, options.seed)
+    except ValueError as error:  # its layout_shape is wrong
+        raise UsageError(f"{options.env}: {error}") from None
     if options.resume is not None:
         try:
             restore(model, options.resume)
@@ -173,9 +176,7 @@ def _fit_energy(options: Options) -> tuple[bytes, dict[str, Any]]:
 
     assert options.out is not None
     trained = load_run(options.out, options.progress)
-    config = options.energy
-    if trained.layout is not None and config == EnergyConfig():
-        config = ENERGY_IN_MAPS
+    config = options.energy if trained.layout is None else _in_maps(options.energy)
     try:
         trained.measure_links()
         with tqdm(total=config.train_steps, desc="energy model", disable=not options.progress) as bar:
@@ -184,6 +185,16 @@ def _fit_energy(options: Options) -> tuple[bytes, dict[str, Any]]:
         raise UsageError(f"{options.out}: {error}") from None
     model = sampler.model.model
     return tensors_to_bytes(model.state_dict()), model.settings()
+
+
+def _in_maps(asked: EnergyConfig) -> EnergyConfig:
+    """What was asked for, and otherwise the defaults for many maps. UsageError for what has no meaning there."""
+    usual = EnergyConfig()
+    changed = [name for name in EnergyConfig.__dataclass_fields__ if getattr(asked, name) != getattr(usual, name)]
+    useless = sorted(set(changed) & UNUSED_IN_MAPS)
+    if useless:
+        raise UsageError(f"--energy.{', --energy.'.join(useless)}: not of the energy in many maps; leave it out")
+    return replace(ENERGY_IN_MAPS, **{name: getattr(asked, name) for name in changed})
 
 
 def _peak_bytes() -> int:

@@ -8,10 +8,12 @@ import torch
 from rings import LAYOUT, OTHERS, TRAINED, corridors_of, ends_of, paths_of, picture_of
 
 from planner.energy.between import BetweenModel
-from planner.energy.config import EnergyConfig, ProposalConfig, SamplingConfig
+from planner.energy.config import ENERGY_IN_MAPS, EnergyConfig, ProposalConfig, SamplingConfig
 from planner.energy.layouts import LayoutEnergyNetwork
 from planner.energy.model import EnergyModel
 from planner.energy.train import DivergedError
+from scripts.common import UsageError
+from scripts.train import _in_maps
 
 TINY = EnergyConfig(hidden=16, layers=2, train_steps=2, batch_size=16, num_negatives=8)
 SMALL = EnergyConfig(hidden=32, layers=2, train_steps=300, batch_size=64, num_negatives=32, learning_rate=5e-3, ema=0.9)
@@ -181,3 +183,10 @@ def test_the_network_refuses_shapes_that_do_not_fit(shapes):
 def test_a_fit_that_diverges_says_so():
     with pytest.raises(DivergedError, match="lower learning_rate"):
         fit(TRAINED, replace(TINY, train_steps=30, learning_rate=1e10))
+
+
+def test_the_command_takes_what_was_asked_for_and_otherwise_the_defaults_for_many_maps():
+    assert _in_maps(EnergyConfig()) == ENERGY_IN_MAPS
+    assert _in_maps(EnergyConfig(train_steps=10)) == replace(ENERGY_IN_MAPS, train_steps=10)
+    with pytest.raises(UsageError, match=r"--energy\.latents, --energy\.noise: not of the energy in many maps"):
+        _in_maps(EnergyConfig(noise=0.1, latents=2))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from planner.data import NoPathError, Plan
 from planner.failed_links import FailedLinks, WithoutFailed, without_failed
 from planner.graph import two_way
 from planner.graph_planner import GraphPlanner, GraphPlannerConfig
+from planner.layout import Layout
 from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
 
 
@@ -119,6 +122,15 @@ def test_what_failed_is_forgotten_with_the_episode_unless_it_is_asked_for():
 def test_settings_are_checked():
     with pytest.raises(ValueError, match="avoid"):
         SubgoalPolicyConfig(avoid=-1.0)
+    with pytest.raises(ValueError, match="set that, too"):
+        SubgoalPolicyConfig(avoid_for_run=True)
+
+
+def test_what_failed_in_one_map_is_not_avoided_in_the_next():
+    config = SubgoalPolicyConfig(avoid=0.5, avoid_for_run=True)
+    many = replace(planner(), layout=Layout((2, 2), (0.0, 0.0), (1.0, 1.0)))
+    with pytest.raises(ValueError, match="for one map"):
+        SubgoalPolicy(Stuck(), many, Straight(), lambda s: s, config)
 
 
 def test_two_way_links_take_the_longer_of_both_ways_and_leave_start_and_goal():

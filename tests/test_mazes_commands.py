@@ -41,8 +41,11 @@ def test_a_plan_is_drawn_in_a_map_that_was_not_trained_on(run, tmp_path):
         (["scripts.evaluate", "--planners", "oracle"], "many maps, and the oracle planner knows one; take none"),
         (["scripts.evaluate", "--distance", "quasimetric"], "many maps, and the quasimetric distance knows one"),
         (["scripts.audit"], "many maps, and an audit is of one"),
+        (["scripts.evaluate", "--env-kwargs", '{"size": 4}'], "not what the agent was trained in: observation: shape"),
+        (["scripts.plan", "--env-kwargs", '{"scale": 8}'], "not what the agent was trained in: desired_goal: high"),
     ],
 )
 def test_what_is_of_one_map_is_refused_in_one_line(run, tmp_path, arguments, said):
-    done = command(*arguments, "--run", run, "--out", tmp_path, "--no-progress")
+    quiet = [] if "scripts.plan" in arguments else ["--no-progress"]
+    done = command(*arguments, "--run", run, "--out", tmp_path, *quiet)
     assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1

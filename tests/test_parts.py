@@ -72,6 +72,11 @@ def test_distances_are_refused_where_they_cannot_be_known(run):
         check_distance_for(run, "quasimetric")
 
 
+def test_an_agent_that_is_sure_of_short_links_only_is_led_all_the_same(run):
+    run.sure_edge, run.agent = 2.0, None
+    assert parts.make_policy(run, "replay", 5).config.arrival == 2.0
+
+
 def test_names_that_nobody_knows_are_answered_with_those_there_are(run):
     with pytest.raises(UsageError, match=r"best.*energy.*file\.py"):
         parts.make_planner(run, "best", 10)

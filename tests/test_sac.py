@@ -180,7 +180,7 @@ def test_the_layout_is_what_the_env_says_and_none_where_it_says_nothing():
         ((3, 3), 4, 2, r"\(3, 3\) asks for more entries than the 4"),
         ((3, 3), 12, 3, "goals of two entries"),
         ((3, 3), 12, 1, "goals of two entries"),
-        ((9,), 12, 2, "two axes"),
+        ((9,), 12, 2, "two lengths"),
         ((1, 9), 12, 2, "at least 2 squares"),
     ],
 )

@@ -59,6 +59,7 @@ class LocalWays(nn.Module):
 
     pace: Tensor  # () env steps that all the reach takes at full speed
     most: Tensor  # () what the picture shows at visited places, at most
+    around: Tensor  # (L, 2) the same, over the picture
     along: Tensor  # (_ALONG,) shares of the line
     looks: Tensor  # (L, 2) offsets at which the picture is looked at [reaches]
 
@@ -68,7 +69,8 @@ class LocalWays(nn.Module):
         self.reach = config.reach * layout.square
         ticks = torch.linspace(-1, 1, 4 * config.reach + 1)  # two looks a square: their slope shows where it begins
         self.register_buffer("looks", torch.cartesian_prod(ticks, ticks), persistent=False)
-        self._offsets = layout.within(self.reach * self.looks) - layout.within(torch.zeros(2))
+        around = layout.within(self.reach * self.looks) - layout.within(torch.zeros(2))
+        self.register_buffer("around", around, persistent=False)
         self.register_buffer("pace", torch.ones(()))
         self.register_buffer("most", torch.ones(()))
         self.surroundings = nn.Linear(len(self.looks), config.hidden)
@@ -78,14 +80,14 @@ class LocalWays(nn.Module):
 
     def see(self, pictures: Tensor, places: Tensor) -> Tensor:
         """(B, X, Y), (B, 2) -> (B, L): the picture about each place."""
-        around = self.layout.within(places)[:, None] + self._offsets
+        around = self.layout.within(places)[:, None] + self.around
         return look_up(pictures, around)
 
     def forward(self, pictures: Tensor, seen: Tensor, here: Tensor, there: Tensor) -> Tensor:
         """(B, X, Y), what `see` gives (B, L), and two places (B, 2) within reach -> (B,) env steps, below `far`."""
         near = (there - here) / self.reach
         length = near.norm(dim=-1)
-        phases = (near[..., None] * (torch.pi / 2 * 2.0 ** torch.arange(_WAVES))).flatten(-2)
+        phases = (near[..., None] * (torch.pi / 2 * 2.0 ** torch.arange(_WAVES, device=near.device))).flatten(-2)
         ends = self.layout.within(torch.stack([here, there]))[:, :, None]
         between = look_up(pictures, torch.lerp(ends[0], ends[1], self.along[:, None]))
         line = self.line(torch.cat([near, phases.sin(), phases.cos(), length[..., None], between], dim=-1))

@@ -98,6 +98,7 @@ class EnergyConfig:
         return cls(**{**settings, "proposal": ProposalConfig(**settings["proposal"])})
 
 
+UNUSED_IN_MAPS = {"octaves", "latents", "proposal", "proposal_batch", "points_per_way", "noise"}
 ENERGY_IN_MAPS = EnergyConfig(hidden=64, layers=2, num_negatives=64, train_steps=4_000, learning_rate=5e-3)  # the default there
 
 

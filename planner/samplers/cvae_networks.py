@@ -19,7 +19,7 @@ _LEAST_SCALE = 1e-3  # of the likelihood [visited ranges, -1 to 1]: places on a 
 class CvaeConfig:
     latent: int = 8  # entries of z; HTM's 100 are for images
     hidden: int = 128
-    layers: int = 3
+    layers: int = 3  # of `Cvae`; `LayoutCvae` has 2
     waves: int = 32  # of `PlaceWaves`
     beta: float = 1.0  # weight of the KL term; the likelihood's scale is learnt, so that 1 is the bound itself
     train_steps: int = 3_000
@@ -97,7 +97,10 @@ class LayoutCvae(nn.Module):
         self.layout, self.latent = layout, config.latent
         self.ways = WayFeatures()
         self.encoder = mlp(WayFeatures.size + 2, config.hidden, 2, 2 * config.latent)
-        self.decoder = mlp(WayFeatures.size + config.latent, config.hidden // 2, 2, 3)
+        width = config.hidden // 2
+        self.squares = mlp(WayFeatures.size, width, 1, width)  # once for all rows of a way; what follows is for each row
+        self.kind = nn.Linear(config.latent, width)
+        self.answer = nn.Linear(width, 3)
         self.log_scale = nn.Parameter(torch.full((2,), -1.0))
         self.register_buffer("centres", square_centres(layout.shape), persistent=False)
         self.register_buffer("extent", 1 / torch.tensor(layout.shape), persistent=False)
@@ -131,8 +134,7 @@ class LayoutCvae(nn.Module):
         return self.ways(scenes[:, 4:].unflatten(1, self.layout.shape), scenes[:, :4].unflatten(1, (2, 2))), way
 
     def _decode(self, features: Tensor, way: Tensor, latent: Tensor) -> Tensor:
-        squares = features[way]  # (B, X Y, size)
-        told = self.decoder(torch.cat([squares, latent[:, None].expand(-1, squares.shape[1], -1)], dim=2))
+        told = self.answer(nn.functional.silu(self.squares(features)[way] + self.kind(latent)[:, None]))  # (B, X Y, 3)
         weights = told[..., :1].softmax(dim=1)
         return (weights * (self.centres + self.extent * torch.tanh(told[..., 1:]))).sum(dim=1)
 
