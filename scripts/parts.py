@@ -132,9 +132,9 @@ def _oracle_planner(trained: Run, env_kwargs: dict[str, Any]) -> Planner:
 
 
 def _cvae_sampler(trained: Run) -> Any:
-    from planner.samplers.cvae import CvaeConfig, CvaeSampler
+    from planner.samplers.cvae import CVAE_IN_MAPS, CvaeConfig, CvaeSampler
 
-    config = CvaeConfig()
+    config = CvaeConfig() if trained.layout is None else CVAE_IN_MAPS
 
     def fit(on_step: Callable[..., None]) -> Any:
         return CvaeSampler.fit(trained.experience, config, on_step)

@@ -15,7 +15,7 @@ from ..data import typical_step
 from ..energy.between import point_at
 from ..energy.model import generator_from
 from ..experience import Experience
-from .cvae_networks import Cvae, CvaeConfig, LayoutCvae
+from .cvae_networks import CVAE_IN_MAPS, Cvae, CvaeConfig, LayoutCvae
 
 Array = NDArray[np.floating]
 
@@ -46,8 +46,9 @@ class CvaeSampler:
 
         ValueError where no two visited states can be joined; FloatingPointError if the loss diverges.
         """
-        config = config if config is not None else CvaeConfig()
         layout = experience.layout
+        if config is None:
+            config = CvaeConfig() if layout is None else CVAE_IN_MAPS
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(experience.seed)
             model = Cvae(experience.goals.shape[1], config) if layout is None else LayoutCvae(layout, config)
