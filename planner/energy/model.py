@@ -158,9 +158,10 @@ class EnergyModel(nn.Module):
         """From `state_dict()` and `settings()`. KeyError, ValueError or RuntimeError where they do not fit."""
         config = EnergyConfig.from_settings(settings)
         size, context_size = len(tensors["low"]), len(tensors["context_low"])
-        between = tensors["network.layers.0.weight"].shape[1] > context_size + size * (1 + 2 * config.octaves)
         centres = len(tensors["proposal.parts.kernels.centres"]) if config.proposal.kernels else 0
         shape = None if "network.shape" not in tensors else tuple(tensors["network.shape"].tolist())
+        wide = tensors["network.layers.0.weight"].shape[1] > context_size + size * (1 + 2 * config.octaves)
+        between = shape is not None or wide
         model = cls(size, context_size, config, between, centres, shape)
         model.load_state_dict(dict(tensors))
         return model.eval().requires_grad_(False)

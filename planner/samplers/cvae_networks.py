@@ -34,7 +34,7 @@ class CvaeConfig:
             raise ValueError(f"beta must not be negative, learning_rate positive; got {self.beta} and {self.learning_rate}")
 
 
-CVAE_IN_MAPS = CvaeConfig(train_steps=1_500, batch_size=256, learning_rate=5e-3)  # the default there: a map is dear to look at
+CVAE_IN_MAPS = CvaeConfig(train_steps=3_000, batch_size=256, learning_rate=5e-3)  # the default there: a map is dear to look at
 
 
 class Cvae(nn.Module):
