@@ -195,8 +195,7 @@ class HerBuffer(DictReplayBuffer):
         """(B, S) -> (B,): the number of each state's map; a new one for a map that is new."""
         if self.layout is None:
             return np.zeros(len(states), dtype=np.int64)
-        pictures = np.packbits(states[:, -self.layout.size :] > 0.5, axis=1)
-        keys = [picture.tobytes() for picture in pictures]
+        keys = self.layout.keys(states)
         for key in keys:
             if key not in self._numbers:
                 self._numbers[key], self._next_number = self._next_number, self._next_number + 1
@@ -279,9 +278,8 @@ class HerBuffer(DictReplayBuffer):
         self.pos, self.full = num_steps % self.buffer_size, num_steps == self.buffer_size
         if self.layout is not None:
             numbers, first = np.unique(self.maps[:num_steps], return_index=True)
-            pictures = self.stored("observation").reshape(-1, *self.obs_shape["observation"])[first, -self.layout.size :]
-            packed = np.packbits(pictures > 0.5, axis=1)
-            self._numbers = {picture.tobytes(): int(number) for picture, number in zip(packed, numbers, strict=True)}
+            states = self.stored("observation").reshape(-1, *self.obs_shape["observation"])[first]
+            self._numbers = dict(zip(self.layout.keys(states), numbers.tolist(), strict=True))
             self._next_number = int(numbers.max(initial=-1)) + 1
         self.begin_episodes()
 

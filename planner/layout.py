@@ -56,15 +56,16 @@ class Layout:
         moved[:, -self.size :] = state[-self.size :]
         return moved
 
-    def numbers(self, states: Array) -> NDArray[np.intp]:
-        """(N, S) -> (N,): equal for states of the same map, counted from 0. Maps are told apart by what exceeds a half."""
-        bits = np.packbits(states[:, -self.size :] > 0.5, axis=1)
-        return np.unique(bits, axis=0, return_inverse=True)[1].reshape(-1)
+    def keys(self, states: Array) -> list[bytes]:
+        """(N, S) -> N keys, equal for states of the same map. Maps are told apart by what exceeds a half in their pictures."""
+        return [bits.tobytes() for bits in np.packbits(states[:, -self.size :] > 0.5, axis=1)]
 
     def groups(self, data: Sequence[Trajectory]) -> list[list[Trajectory]]:
         """The trajectories of each map together, in the order of the maps' first ones."""
-        numbers = self.numbers(np.stack([trajectory.states[0] for trajectory in data]))
-        return [[data[int(i)] for i in np.flatnonzero(numbers == number)] for number in dict.fromkeys(numbers.tolist())]
+        groups: dict[bytes, list[Trajectory]] = {}
+        for trajectory, key in zip(data, self.keys(np.stack([trajectory.states[0] for trajectory in data])), strict=True):
+            groups.setdefault(key, []).append(trajectory)
+        return list(groups.values())
 
     def within(self, places: Tensor) -> Tensor:
         """(..., 2) goals -> (..., 2) where `look_up` finds them: in [-1, 1] over the picture, its last axis first."""
