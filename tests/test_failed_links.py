@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_subgoal_policy import Straight
 
 from planner.data import NoPathError, Plan
 from planner.failed_links import FailedLinks, WithoutFailed, without_failed
@@ -9,14 +10,6 @@ from planner.graph import two_way
 from planner.graph_planner import GraphPlanner, GraphPlannerConfig
 from planner.layout import Layout
 from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
-
-
-class Straight:
-    def pairwise(self, states, goals):
-        return np.linalg.norm(states[:, None] - goals, axis=-1)
-
-    def paired(self, states, goals):
-        return np.linalg.norm(states - goals, axis=-1)
 
 
 class TwoWaysRound:

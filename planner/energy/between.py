@@ -19,7 +19,7 @@ Array = NDArray[np.floating]
 
 STRATA = 25  # fractions of the way at which states are drawn
 _NO_PICTURE = np.zeros(0, dtype=np.float32)
-_POINTS_PER_WAY = 8  # in maps: the costs of a map's ways serve all points of one way
+POINTS_PER_WAY = 8  # in maps: the costs of a map's ways serve all points of one way
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +76,9 @@ class BetweenModel:
         if pictures.shape != (len(paths), layout.size):
             raise ValueError(f"pictures must be ({len(paths)}, {layout.size}), one per path, got {pictures.shape}")
         proposal = ProposalConfig(box=1.0, tube=0.0, kernels=0.0, learned=0.0)
-        ways = _POINTS_PER_WAY * max(1, config.batch_size // _POINTS_PER_WAY)
+        ways = POINTS_PER_WAY * max(1, config.batch_size // POINTS_PER_WAY)
         noise = 0.0  # what lies in a wall must not be taken for the way
-        config = replace(config, proposal=proposal, latents=1, points_per_way=_POINTS_PER_WAY, batch_size=ways, noise=noise)
+        config = replace(config, proposal=proposal, latents=1, points_per_way=POINTS_PER_WAY, batch_size=ways, noise=noise)
         ranges = np.concatenate([area, area, [[0.0], [1.0]], np.repeat([[0.0], [1.0]], layout.size, axis=1)], axis=1)
         model = make_model(2, 5 + layout.size, area, ranges, config, between=True, seed=seed, shape=layout.shape)
         _train(model, paths, weights, pictures, seed, on_step)

@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data import typical_step
-from ..energy.between import point_at
+from ..energy.between import POINTS_PER_WAY, point_at
 from ..energy.model import generator_from
 from ..experience import Experience
 from .cvae_networks import CVAE_IN_MAPS, Cvae, CvaeConfig, LayoutCvae
 
 Array = NDArray[np.floating]
-
-_POINTS_PER_WAY = 8  # in maps: what a map's squares are to a way serves all its points
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +52,7 @@ class CvaeSampler:
             model = Cvae(experience.goals.shape[1], config) if layout is None else LayoutCvae(layout, config)
         if isinstance(model, LayoutCvae):
             paths, pictures = experience.paths_in_maps
-            weights, per_way = np.ones(len(paths), np.float32), _POINTS_PER_WAY
+            weights, per_way = np.ones(len(paths), np.float32), POINTS_PER_WAY
         else:
             (paths, weights), per_way = experience.paths, 1
             pictures = np.zeros((len(paths), 0), np.float32)
