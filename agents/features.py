@@ -11,7 +11,7 @@ from torch import Tensor
 
 from planner.layout import Layout
 
-from .ways import WaysOfManyMaps, WaysOfOneMap
+from .ways import Told, WaysOfManyMaps, WaysOfOneMap
 
 
 class GoalFeatures(BaseFeaturesExtractor):
@@ -65,21 +65,18 @@ class GoalFeatures(BaseFeaturesExtractor):
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         states, achieved, desired = (observations[key] for key in ("observation", "achieved_goal", "desired_goal"))
+        told = self.ways.tell(self.ways.code(states, achieved), self.ways.code_goals(desired))
+        return self.of(states, achieved, desired, told)
+
+    def of(self, states: Tensor, achieved: Tensor, desired: Tensor, told: Told) -> Tensor:
+        """(..., S), (..., G), (..., G) and what the ways tell of them -> (..., F); what is one less deep is broadcast."""
         own = (states[..., : self.own] - self.state_mean) / self.state_scale
         offset = (desired - achieved) / self.goal_range
-        steps, slope, seen = self._way(states, achieved, desired)
-        told = [own, offset * 4, torch.tanh(offset * 16), seen, slope, steps.log1p()[..., None] / 2]
-        return torch.cat(told, dim=-1)
+        slope = (told.slope * self.move).clamp(-2.0, 2.0)
+        parts = [own, offset * 4, torch.tanh(offset * 16), told.seen, slope, told.steps.log1p()[..., None] / 2]
+        return torch.cat(parts, dim=-1)
 
     def prior_return(self, features: Tensor) -> Tensor:
-        """What `forward` gave, (B, F) -> (B, 1): the return of an agent that takes the visited way at the usual speed."""
-        steps = (2 * features[:, -1:]).expm1().clamp(min=1.0)
+        """What `forward` gave, (..., F) -> (..., 1): the return of an agent that takes the visited way at the usual speed."""
+        steps = (2 * features[..., -1:]).expm1().clamp(min=1.0)
         return (self.discount ** (steps - 1) - 1) / (1 - self.discount)
-
-    def _way(self, states: Tensor, achieved: Tensor, desired: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(..., S), (..., G), (..., G) -> (...) env steps, (..., G) how many more a step along each entry makes, what is seen."""
-        with torch.enable_grad():
-            here = achieved.detach().requires_grad_()
-            steps, seen = self.ways.steps(states, here, desired)
-            (slope,) = torch.autograd.grad(steps.sum(), here)
-        return steps.detach(), (slope * self.move).clamp(-2.0, 2.0), seen

@@ -30,14 +30,16 @@ class ReplayMemoryError(Exception):
     """The replay buffer would not fit into this machine's memory."""
 
 
-def check_memory(observation_space: spaces.Space, action_space: spaces.Space, buffer_size: int) -> None:
+def check_memory(observation_space: spaces.Space, action_space: spaces.Space, buffer_size: int, code_size: int) -> None:
     """ReplayMemoryError, with the number of bytes, if a buffer of so many transitions exceeds the physical memory.
+
+    `code_size`: entries that `PlaceCodes` keeps of a place; each transition has two.
 
     Asked before the start, since arrays take their memory only as they fill, hours later.
     """
     observation = sum(box.dtype.itemsize * spaces.flatdim(box) for box in observation_space.values())  # type: ignore[attr-defined]
     others = 4 * spaces.flatdim(action_space) + 3 * 4 + 3 * 8  # reward, done, time-out; first and last step of the episode, map
-    needed = buffer_size * (2 * observation + others)
+    needed = buffer_size * (2 * (observation + 4 * code_size) + others)
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > there:
         raise ReplayMemoryError(
@@ -54,6 +56,8 @@ class HerSamples(NamedTuple):
     dones: Tensor  # (B, 1)
     rewards: Tensor  # (B, 1)
     realised: Tensor  # (B, 1) env steps in which the goal was reached from here, once; inf where it is not known
+    places: Tensor  # (2, B) numbers of the places before and after, see `HerBuffer.goals_at`
+    goal_places: Tensor  # (B,) of the goals, where these were achieved; -1 for others
 
 
 class HerBuffer(DictReplayBuffer):
@@ -133,18 +137,21 @@ class HerBuffer(DictReplayBuffer):
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> HerSamples:  # type: ignore[override]
         steps = self.rng.integers(self._num_stored, size=batch_size)
         envs = self.rng.integers(self.n_envs, size=batch_size)
-        achieved = self.next_observations["achieved_goal"]
-        goals = self.observations["desired_goal"][steps, envs]
+        achieved = self.next_observations["achieved_goal"][steps, envs]
         num_future, num_nearby = int(batch_size * self.future_share), int(batch_size * self.nearby_share)
         future, nearby = slice(0, num_future), slice(num_future, num_future + num_nearby)
-        goals[future], taken = self.future_goals(steps[future], envs[future])
-        goals[nearby] = self.nearby_goals(achieved[steps[nearby], envs[nearby]], self.maps[steps[nearby], envs[nearby]])
-        rewards = self.rewards_for(achieved[steps, envs], goals)
+        chosen = np.full(batch_size, -1)
+        chosen[future], taken = self.future_places(steps[future], envs[future])
+        chosen[nearby] = self.nearby_places(achieved[nearby], self.maps[steps[nearby], envs[nearby]])
+        goals = self.observations["desired_goal"][steps, envs]
+        goals[: nearby.stop] = self.goals_at(chosen[: nearby.stop])
+        rewards = self.rewards_for(achieved, goals)
         observations = {key: values[steps, envs] for key, values in self.observations.items()}
         next_observations = {key: values[steps, envs] for key, values in self.next_observations.items()}
         observations["desired_goal"] = next_observations["desired_goal"] = goals
         realised = np.full(batch_size, np.inf, dtype=np.float32)
         realised[future] = taken
+        before = steps * self.n_envs + envs
         return HerSamples(
             observations={key: self.to_torch(values) for key, values in observations.items()},
             actions=self.to_torch(self.actions[steps, envs]),
@@ -152,28 +159,30 @@ class HerBuffer(DictReplayBuffer):
             dones=self.to_torch((rewards == 0.0).astype(np.float32)[:, None]),
             rewards=self.to_torch(rewards[:, None]),
             realised=self.to_torch(realised[:, None]),
+            places=self.to_torch(np.stack([before, before + self.num_places])),
+            goal_places=self.to_torch(chosen),
         )
 
-    def future_goals(self, steps: NDArray, envs: NDArray, least: int = 0) -> tuple[Array, Array]:
-        """(B,), (B,) -> goals (B, G) achieved by `least` to `relabel_horizon` steps of the episode, and these steps (B,).
+    def future_places(self, steps: NDArray, envs: NDArray, least: int = 0) -> tuple[NDArray, Array]:
+        """(B,), (B,) -> places (B,) that are `least` to `relabel_horizon` steps of the episode away, and these steps (B,).
 
         By none, too: a state must learn that it is where it is. How many steps lead back there is not known: inf.
         """
         ahead = self.rng.integers(least, self.relabel_horizon + 1, size=len(steps))
         ahead = np.minimum(ahead, self.last_step[steps, envs] - steps + 1)
-        goals = self.next_observations["achieved_goal"][steps + ahead - 1, envs]
         here = ahead == 0
-        goals[here] = self.observations["achieved_goal"][steps[here], envs[here]]
-        return goals, np.where(here, np.inf, ahead)
+        places = np.where(here, steps, steps + ahead - 1) * self.n_envs + envs + np.where(here, 0, self.num_places)
+        return places, np.where(here, np.inf, ahead)
 
-    def nearby_goals(self, achieved: Array, maps: NDArray) -> Array:
-        """(B, G), (B,) -> (B, G): per row, the spatially nearest of 1 to 24 random stored goals, near ones and farther ones."""
+    def nearby_places(self, achieved: Array, maps: NDArray) -> NDArray:
+        """(B, G), (B,) -> (B,): per row, the spatially nearest of 1 to 24 random stored places, near ones and farther ones."""
         steps, envs = self._random_steps(maps, _NEAREST_OF)
         goals = self.next_observations["achieved_goal"][steps, envs]  # (B, _NEAREST_OF, G)
         gaps = np.linalg.norm(goals - achieved[:, None], axis=-1)
         tried = (_NEAREST_OF + 1.0) ** self.rng.random(len(achieved))  # log-uniform
         nearest = np.where(np.arange(_NEAREST_OF) < tried[:, None], gaps, np.inf).argmin(axis=1)
-        return goals[np.arange(len(achieved)), nearest]
+        rows = np.arange(len(achieved))
+        return self.num_places + steps[rows, nearest] * self.n_envs + envs[rows, nearest]
 
     def practice_goals(self, achieved: Array, maps: NDArray) -> tuple[Array, NDArray[np.bool_]]:
         """(B, G), (B,) -> goals (B, G) some steps on from a stored state that is next to it, and where there is any (B,).
@@ -189,7 +198,39 @@ class HerBuffer(DictReplayBuffer):
         known = (gaps < self._gap_of_maps / 2).sum(axis=1)  # the nearest so many are of the same map
         some = nearest[np.arange(len(achieved)), self.rng.integers(np.maximum(known, 1))]
         steps, envs = np.divmod(some, self.n_envs)
-        return self.future_goals(steps, envs, least=1)[0], known > 0
+        return self.goals_at(self.future_places(steps, envs, least=1)[0]), known > 0
+
+    @property
+    def num_places(self) -> int:
+        """How many places there is room for before all steps, and after them. The place before step t of env e has the number
+        t n_envs + e, the one after it `num_places` more."""
+        return self.buffer_size * self.n_envs
+
+    @property
+    def num_stored_places(self) -> int:
+        """How many places before steps are stored: the first so many."""
+        return self._num_stored * self.n_envs
+
+    def places_since(self, step: int) -> NDArray:
+        """Numbers of the places before all steps that were stored since `pos` was `step`."""
+        steps = np.arange(step, self.pos + (self.buffer_size if self.pos < step else 0)) % self.buffer_size
+        return (steps[:, None] * self.n_envs + np.arange(self.n_envs)).reshape(-1)
+
+    def goals_at(self, places: NDArray) -> Array:
+        """(B,) numbers -> (B, G)"""
+        return self._at(places, "achieved_goal")
+
+    def states_at(self, places: NDArray) -> Array:
+        """(B,) numbers -> (B, S)"""
+        return self._at(places, "observation")
+
+    def _at(self, places: NDArray, key: str) -> Array:
+        after, rows = np.divmod(places, self.num_places)
+        steps, envs = np.divmod(rows, self.n_envs)
+        values = self.observations[key][steps, envs]
+        later = np.flatnonzero(after)
+        values[later] = self.next_observations[key][steps[later], envs[later]]
+        return values
 
     def numbers_of(self, states: Array) -> NDArray[np.int64]:
         """(B, S) -> (B,): the number of each state's map; a new one for a map that is new."""

@@ -17,8 +17,10 @@ from torch import Tensor
 from planner.layout import Layout
 
 from .config import AgentConfig
+from .features import GoalFeatures
 from .finite import NotFiniteError
 from .her_buffer import HerBuffer, check_memory
+from .place_codes import PlaceCodes
 from .policy import GoalActorCritic, network_settings
 from .stacked import stack_actor, stack_critics
 
@@ -34,7 +36,7 @@ class GoalSAC(SAC):
       steps. The actor still maximises Q plus entropy.
     - While collecting, most goals pursued are near ones from the buffer: plans are chains of short links, so the short
       links are what must be practised.
-    - The update does the same arithmetic with less work: features (which hold nothing to train) once per batch, no
+    - The update does the same arithmetic with less work: what its features tell of a place once per place, no
       weight gradients in the actor's pass, fused Adam, no host syncs.
     """
 
@@ -54,7 +56,10 @@ class GoalSAC(SAC):
         self._practising = np.zeros(env.num_envs, dtype=bool)
         self._pursued_for = np.zeros(env.num_envs, dtype=np.int64)  # env steps since the goal was drawn
         buffer_size = math.ceil(total_steps / env.num_envs) * env.num_envs  # all of it: nothing is overwritten
-        check_memory(env.observation_space, env.action_space, buffer_size)
+        observation_space = env.observation_space
+        assert isinstance(observation_space, spaces.Dict)  # for the type checker; the guard admits no other
+        code_size = GoalFeatures(observation_space, config.discount, self.layout).ways.code_size
+        check_memory(observation_space, env.action_space, buffer_size, code_size)
         super().__init__(
             GoalActorCritic,
             env,
@@ -106,6 +111,7 @@ class GoalSAC(SAC):
         self.action_space.seed(seed)
         self.replay_buffer.seed(seed)
         self.replay_buffer.begin_episodes()
+        self._codes.forget()
         self._practice = None
         self._practising[:] = False
         self._pursued_for[:] = 0
@@ -119,19 +125,27 @@ class GoalSAC(SAC):
         self.ep_info_buffer = deque(episodes, maxlen=self._stats_window_size)
         self.ep_success_buffer = deque(successes, maxlen=self._stats_window_size)
 
+    def _excluded_save_params(self) -> list[str]:
+        return [*super()._excluded_save_params(), "_codes"]  # follows from the buffer, which is not saved either
+
     def _setup_model(self) -> None:
         super()._setup_model()
         self._critics = stack_critics(self.critic.q_networks)
         self._targets = stack_critics(self.critic_target.q_networks)
         self._actor = stack_actor(self.actor.latent_pi, self.actor.mu, self.actor.log_std)
+        self._codes = PlaceCodes(self.replay_buffer, self.actor.features_extractor.ways)
 
     @torch.no_grad()
     def _update(self, batch: Any) -> dict[str, Tensor]:
         size = len(batch.rewards)
-        both = {key: torch.cat([values, batch.next_observations[key]]) for key, values in batch.observations.items()}
-        both_features = self.actor.features_extractor(both)
-        features, next_features = both_features.split(size)
-        prior, next_prior = self.actor.features_extractor.prior_return(both_features).split(size)
+        extractor = self.actor.features_extractor
+        self._codes.update()
+        codes, goal_codes = self._codes.of(batch)
+        before, after = batch.observations, batch.next_observations
+        states, achieved = (torch.stack([before[key], after[key]]) for key in ("observation", "achieved_goal"))
+        both = extractor.of(states, achieved, before["desired_goal"], extractor.ways.tell(codes, goal_codes))
+        features, next_features = both
+        prior, next_prior = extractor.prior_return(both)
 
         next_actions = squash(self._actor.forward(next_features)[0]).actions
         next_q = next_prior + self._targets.forward(torch.cat([next_features, next_actions], dim=1)).amin(dim=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,16 +14,35 @@ from planner.distances.quasimetric import Quasimetric, QuasimetricDistanceConfig
 from planner.layout import Layout
 
 
+class Told(NamedTuple):
+    """What the ways tell of a place and a goal."""
+
+    steps: Tensor  # (...) env steps from one to the other
+    slope: Tensor  # (..., G) how that changes with each entry of the place
+    seen: Tensor  # (..., num_seen) of the map about the place
+
+
 class Ways(Protocol):
-    """A module that `GoalFeatures` asks; nothing in it is trained by the agent's losses."""
+    """A module that `GoalFeatures` asks; nothing in it is trained by the agent's losses.
 
-    num_seen: int  # entries of what is seen of the map about a place
+    First each place is turned into a code, then pairs of codes are looked at. So what has to be worked out for a place is worked
+    out once, however many goals it is paired with, and can be kept (`PlaceCodes`).
+    """
 
-    def steps(self, states: Tensor, here: Tensor, desired: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, S), the goals (B, G) that they achieve, (B, G) -> (B,) env steps, (B, num_seen).
+    num_seen: int
+    code_size: int
+    goal_code_size: int
 
-        Differentiable in `here`.
-        """
+    def code(self, states: Tensor, places: Tensor) -> Tensor:
+        """(..., S), the goals (..., G) that they achieve -> (..., code_size); its first entries are the place's as a goal."""
+        ...
+
+    def code_goals(self, goals: Tensor) -> Tensor:
+        """(..., G) -> (..., goal_code_size)"""
+        ...
+
+    def tell(self, codes: Tensor, goal_codes: Tensor) -> Told:
+        """(..., code_size), (..., goal_code_size); the two may be broadcast."""
         ...
 
     def learn(self, data: Sequence[Trajectory], seed: int) -> None:
@@ -32,7 +51,7 @@ class Ways(Protocol):
 
 
 class WaysOfOneMap(Quasimetric):
-    """Place by place; what a place looks like tells nothing."""
+    """Place by place; what a place looks like tells nothing. A place's code is where the quasimetric puts it, and the slopes."""
 
     num_seen = 0
 
@@ -41,18 +60,33 @@ class WaysOfOneMap(Quasimetric):
         self.requires_grad_(False)
         for parameter in self.layers[-1].parameters():
             nn.init.zeros_(parameter)  # before anything is learnt, every way takes 0 steps
+        groups, entries = self.shape
+        self.slopes_shape = (groups, entries, goal_size)
+        self.goal_code_size = groups * entries
+        self.code_size = self.goal_code_size * (1 + goal_size)
 
-    def steps(self, states: Tensor, here: Tensor, desired: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
-            ends = self(desired)
-        return self.gap(self(here), ends), here[..., :0]
+    def code(self, states: Tensor, places: Tensor) -> Tensor:
+        values, slopes = self.with_slopes(places)
+        return torch.cat([values.flatten(-2), slopes.flatten(-3)], dim=-1)
+
+    def code_goals(self, goals: Tensor) -> Tensor:
+        return self(goals).flatten(-2)
+
+    def tell(self, codes: Tensor, goal_codes: Tensor) -> Told:
+        values, slopes = codes.tensor_split([self.goal_code_size], dim=-1)
+        ends = goal_codes.unflatten(-1, self.shape)
+        steps, slope = self.gap_and_slope(values.unflatten(-1, self.shape), slopes.unflatten(-1, self.slopes_shape), ends)
+        return Told(steps, slope, codes[..., :0])
 
     def learn(self, data: Sequence[Trajectory], seed: int) -> None:
         self.load_state_dict(fit_quasimetric(data, QuasimetricDistanceConfig(), seed).state_dict())
 
 
 class WaysOfManyMaps(LocalWays):
-    """By the surroundings of a place; of these, the nearer half is seen. Beyond their reach the rest is taken to be straight."""
+    """By the surroundings of a place; of these, the nearer half is seen. Beyond their reach the rest is taken to be straight.
+
+    A way depends on both its ends at once, so that a place's code is no more than the place and the picture of its map.
+    """
 
     near: Tensor  # indices of the looks that are seen
 
@@ -61,14 +95,32 @@ class WaysOfManyMaps(LocalWays):
         self.requires_grad_(False)
         self.register_buffer("near", (self.looks.abs() <= 0.5).all(dim=1).nonzero()[:, 0], persistent=False)
         self.num_seen = len(self.near)
+        self.goal_code_size = 2
+        self.code_size = self.goal_code_size + layout.size
 
-    def steps(self, states: Tensor, here: Tensor, desired: Tensor) -> tuple[Tensor, Tensor]:
-        pictures = states[..., -self.layout.size :].reshape(-1, *self.layout.shape)
-        seen = self.see(pictures, here)
-        offsets = desired - here
-        beyond = (offsets.norm(dim=-1) / self.reach).clamp(min=1.0)
-        steps = self(pictures, seen, here, here + offsets / beyond[..., None]) + self.pace * (beyond - 1)
-        return steps, seen[..., self.near].detach()
+    def code(self, states: Tensor, places: Tensor) -> Tensor:
+        return torch.cat([places, states[..., -self.layout.size :]], dim=-1)
+
+    def code_goals(self, goals: Tensor) -> Tensor:
+        return goals
+
+    def tell(self, codes: Tensor, goal_codes: Tensor) -> Told:
+        lead = codes.shape[:-1]
+        goals = goal_codes.expand(*lead, -1).reshape(-1, 2)
+        places, pictures = codes.reshape(-1, self.code_size).tensor_split([2], dim=-1)
+        with torch.enable_grad():
+            here = places.detach().requires_grad_()
+            steps, seen = self._steps(pictures.reshape(-1, *self.layout.shape), here, goals)
+            (slope,) = torch.autograd.grad(steps.sum(), here)
+        return Told(steps.detach().reshape(lead), slope.reshape(*lead, 2), seen[:, self.near].detach().reshape(*lead, -1))
 
     def learn(self, data: Sequence[Trajectory], seed: int) -> None:
         self.load_state_dict(fit_local_ways(data, self.layout, self.config, seed).state_dict())
+
+    def _steps(self, pictures: Tensor, here: Tensor, goals: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, X, Y), (B, 2), (B, 2) -> (B,) env steps, and the picture about `here` (B, L)."""
+        seen = self.see(pictures, here)
+        offsets = goals - here
+        beyond = (offsets.norm(dim=-1) / self.reach).clamp(min=1.0)
+        steps = self(pictures, seen, here, here + offsets / beyond[..., None]) + self.pace * (beyond - 1)
+        return steps, seen

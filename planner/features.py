@@ -47,3 +47,10 @@ class PlaceWaves(nn.Module):
         offsets = goals - self.low
         phases = offsets @ self.frequencies
         return torch.cat([2 * offsets / self.range - 1, phases.sin(), phases.cos()], dim=-1)
+
+    def slopes(self, features: Tensor) -> Tensor:
+        """What `forward` gave, (..., size) -> how it changes with each entry of a goal (..., G, size)."""
+        waves = self.frequencies.shape[1]
+        sines, cosines = features[..., None, -2 * waves : -waves], features[..., None, -waves:]
+        linear = torch.diag(2 / self.range).expand(*features.shape[:-1], -1, -1)
+        return torch.cat([linear, cosines * self.frequencies, -sines * self.frequencies], dim=-1)

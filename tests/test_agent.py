@@ -108,7 +108,8 @@ def test_q_is_what_the_ways_promise_and_what_is_learnt_besides(model):
     extractor = model.critic.features_extractor
     batch = model.replay_buffer.sample(64)
     features = extractor(batch.observations)
-    steps, _, _ = extractor._way(*(batch.observations[key] for key in ("observation", "achieved_goal", "desired_goal")))
+    ways, here, there = extractor.ways, batch.observations["achieved_goal"], batch.observations["desired_goal"]
+    steps = ways.tell(ways.code(batch.observations["observation"], here), ways.code_goals(there)).steps
     expected = torch.where(steps > 1, -(1 - 0.98 ** (steps - 1)) / 0.02, 0.0)
     assert torch.allclose(extractor.prior_return(features)[:, 0], expected, atol=1e-3) and (expected < 0).any()
     own = [network(torch.cat([features, batch.actions], dim=1)) for network in model.critic.q_networks]
@@ -117,16 +118,15 @@ def test_q_is_what_the_ways_promise_and_what_is_learnt_besides(model):
 
 
 def test_the_slope_of_a_way_is_its_change_along_each_entry(model):
-    extractor = small_sac().critic.features_extractor
-    extractor.move[:] = torch.tensor([0.01, 0.02])
-    here, there = torch.rand(20, 2) * 4 + 0.5, torch.rand(20, 2) * 4 + 0.5
+    ways = small_sac().critic.features_extractor.ways
+    here, there = torch.rand(20, 2) * 4 + 0.5, ways.code_goals(torch.rand(20, 2) * 4 + 0.5)
     states = torch.zeros(20, 4)  # where there is one map, they say nothing of the way
-    steps, slope, _ = extractor._way(states, here, there)
-    for entry, move in enumerate(extractor.move):
+    told = ways.tell(ways.code(states, here), there)
+    for entry in range(2):
         nudge = torch.zeros(2)
-        nudge[entry] = move / 10
-        change = (extractor._way(states, here + nudge, there)[0] - steps) * 10
-        assert (change - slope[:, entry]).abs().median() < 1e-3
+        nudge[entry] = 1e-3
+        change = (ways.tell(ways.code(states, here + nudge), there).steps - told.steps) / 1e-3
+        assert (change - told.slope[:, entry]).abs().median() < 0.1 < told.slope[:, entry].abs().median()
 
 
 def test_the_critic_target_ends_where_the_goal_is_reached_and_holds_no_entropy(model):

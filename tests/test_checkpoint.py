@@ -105,7 +105,7 @@ def test_a_run_without_its_replay_cannot_be_gone_on_with(tmp_path, half):
 
 def test_a_replay_buffer_beyond_the_memory_is_refused_with_its_bytes():
     env = gym.make("PointMass-v0")
-    needed = 10**12 * (2 * 4 * (4 + 2 + 2) + 4 * 2 + 3 * 4 + 3 * 8)
+    needed = 10**12 * (2 * 4 * (4 + 2 + 2 + 384) + 4 * 2 + 3 * 4 + 3 * 8)
     with pytest.raises(ReplayMemoryError, match=f"needs {needed} bytes"):
-        check_memory(env.observation_space, env.action_space, 10**12)
-    check_memory(env.observation_space, env.action_space, 10**6)
+        check_memory(env.observation_space, env.action_space, 10**12, code_size=384)
+    check_memory(env.observation_space, env.action_space, 10**6, code_size=384)

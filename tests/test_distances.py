@@ -90,6 +90,23 @@ def test_the_quasimetric_obeys_the_triangle_inequality_whatever_its_weights(seed
     assert not torch.allclose(network.gap(a, b), network.gap(b, a))  # directed
 
 
+@given(seed=st.integers(0, 2**16), goal_size=st.integers(1, 3))
+@settings(max_examples=25, deadline=None)
+def test_the_quasimetrics_slopes_are_those_of_autograd(seed, goal_size):
+    torch.manual_seed(seed)
+    network = Quasimetric(goal_size, QuasimetricDistanceConfig(hidden=8, waves=4, groups=5, entries=3)).double()
+    places = np.random.default_rng(seed).uniform(0, 10, (50, goal_size))
+    network.places.fit(places, np.full(goal_size, 0.3))
+    here, there = torch.as_tensor(places).split(25)
+    here.requires_grad_()
+    expected = network.gap(network(here), network(there))
+    (expected_slope,) = torch.autograd.grad(expected.sum(), here)
+    values, slopes = network.with_slopes(here.reshape(5, 5, goal_size))
+    assert torch.allclose(values.flatten(0, 1), network(here)) and slopes.shape == (5, 5, 5, 3, goal_size)
+    steps, slope = network.gap_and_slope(values.flatten(0, 1), slopes.flatten(0, 1), network(there))
+    assert torch.allclose(steps, expected) and torch.allclose(slope, expected_slope)
+
+
 def test_a_wall_that_nobody_crossed_is_far_round():
     """Walks in a U: two arms 0.3 apart, joined at the far end only, 10 steps of 0.1 along each."""
     rng = np.random.default_rng(0)

@@ -54,7 +54,8 @@ def test_future_goals_come_from_the_same_episode_within_the_horizon():
     fill(buffer, venv, 120)  # episodes of 50: the last one is in progress
     for env in range(4):
         for step in range(120):
-            goals, taken = buffer.future_goals(np.full(40, step), np.full(40, env))
+            places, taken = buffer.future_places(np.full(40, step), np.full(40, env))
+            goals = buffer.goals_at(places)
             last = buffer.last_step[step, env]
             after = buffer.next_observations["achieved_goal"][step : min(step + 7, last) + 1, env]
             allowed = np.vstack([buffer.observations["achieved_goal"][step, env], after])  # where it is, too
@@ -69,7 +70,7 @@ def test_hard_negatives_are_near_in_space():
     buffer, venv = make()
     fill(buffer, venv, 200)
     achieved = buffer.stored("achieved_goal").reshape(-1, 2)[:500]
-    gaps = np.linalg.norm(buffer.nearby_goals(achieved, ONE_MAP[:500]) - achieved, axis=1)
+    gaps = np.linalg.norm(buffer.goals_at(buffer.nearby_places(achieved, ONE_MAP[:500])) - achieved, axis=1)
     rng = np.random.default_rng(0)
     random_gaps = np.linalg.norm(achieved[rng.permutation(500)] - achieved, axis=1)
     assert np.median(gaps) < 0.4 * np.median(random_gaps)
@@ -187,7 +188,7 @@ def test_states_bear_the_same_number_just_if_they_show_the_same_picture(shown):
 
 def test_hard_negatives_are_of_the_same_map_and_near(in_maps):
     numbers, achieved = in_maps.maps[:300].reshape(-1), in_maps.stored("achieved_goal").reshape(-1, 2)
-    goals = in_maps.nearby_goals(achieved, numbers)
+    goals = in_maps.goals_at(in_maps.nearby_places(achieved, numbers))
     shown, known = pictures(in_maps), stored_goals(in_maps)
     assert all((shown[number].tobytes(), goal.tobytes()) in known for number, goal in zip(numbers, goals, strict=True))
     gaps = np.linalg.norm(goals - achieved, axis=1)
@@ -199,7 +200,7 @@ def test_all_maps_steps_can_be_the_hard_negatives_of_a_map(in_maps):
     """Drawn often enough, from its first step to its last."""
     number = int(in_maps.maps[0, 0])
     own = in_maps.next_observations["achieved_goal"][:300][in_maps.maps[:300] == number]
-    goals = in_maps.nearby_goals(own.repeat(100, axis=0), np.full(100 * len(own), number))
+    goals = in_maps.goals_at(in_maps.nearby_places(own.repeat(100, axis=0), np.full(100 * len(own), number)))
     assert {goal.tobytes() for goal in own} == {goal.tobytes() for goal in goals}
 
 
@@ -250,7 +251,7 @@ def test_a_map_that_comes_after_the_others_were_put_in_order_has_hard_negatives_
     fill(buffer, venv, 250, seed=1)
     late = np.setdiff1d(buffer.maps[:290], list(first))
     assert len(late) > 0
-    goals = buffer.nearby_goals(np.zeros((200, 2), np.float32), np.resize(late, 200))
+    goals = buffer.goals_at(buffer.nearby_places(np.zeros((200, 2), np.float32), np.resize(late, 200)))
     shown, known = pictures(buffer), stored_goals(buffer)
     assert all(
         (shown[number].tobytes(), goal.tobytes()) in known for number, goal in zip(np.resize(late, 200), goals, strict=True)

@@ -65,10 +65,36 @@ class Quasimetric(nn.Module):
     def forward(self, places: Tensor) -> Tensor:
         return self.layers(self.places(places)).unflatten(-1, self.shape)
 
+    @torch.no_grad()
+    def with_slopes(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., G) -> what `forward` gives, and how that changes with each entry of a place (..., groups, entries, G).
+
+        All directions are carried along with the values: a few products, no graph of gradients.
+        """
+        values = self.places(places)
+        slopes = self.places.slopes(values)  # (..., G, features)
+        for layer in self.layers:
+            if isinstance(layer, nn.Linear):
+                slopes = slopes @ layer.weight.T
+            else:
+                slopes = torch.ops.aten.silu_backward(slopes, values[..., None, :].expand_as(slopes))
+            values = layer(values)
+        return values.unflatten(-1, self.shape), slopes.mT.unflatten(-2, self.shape)
+
     @staticmethod
     def gap(starts: Tensor, ends: Tensor) -> Tensor:
         """(..., groups, entries), (..., groups, entries) -> (...) env steps"""
         return torch.relu(starts - ends).sum(dim=-1).amax(dim=-1)
+
+    @staticmethod
+    def gap_and_slope(starts: Tensor, slopes: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+        """As `gap`, and how it changes with each entry of the first place (..., G); `slopes` (..., groups, entries, G)."""
+        ahead = torch.relu(starts - ends)
+        steps, group = ahead.sum(dim=-1).max(dim=-1)
+        which = group[..., None, None].expand(*group.shape, 1, ahead.shape[-1])
+        counted = (ahead.gather(-2, which) > 0).to(slopes.dtype)  # (..., 1, entries)
+        chosen = slopes.gather(-3, which[..., None].expand(*which.shape, slopes.shape[-1]))  # (..., 1, entries, G)
+        return steps, (counted @ chosen[..., 0, :, :])[..., 0, :]
 
 
 @dataclass(frozen=True, eq=False)

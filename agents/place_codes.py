@@ -1,0 +1,56 @@
+"""What the ways tell of each stored place, worked out once and kept."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .her_buffer import HerBuffer, HerSamples
+from .ways import Ways
+
+_AT_ONCE = 4_096  # places
+
+
+class PlaceCodes:
+    """The codes of all places in a buffer, before and after each step.
+
+    An update asks for the same places again and again, while what codes them changes only when the ways are learnt anew: asked
+    afresh each time, it took two thirds of the time of an update.
+    """
+
+    def __init__(self, buffer: HerBuffer, ways: Ways) -> None:
+        assert isinstance(ways, nn.Module)  # for the type checker
+        self._buffer, self._ways = buffer, ways
+        self._learnt = [*ways.parameters(), *ways.buffers()]
+        # memory is taken as it is written to
+        self._codes = torch.empty(2 * buffer.num_places, ways.code_size, device=self._learnt[0].device)
+        self._next = 0  # the buffer's `pos` when it was last looked at
+        self._versions: list[int] = []  # of what was learnt, then
+
+    def forget(self) -> None:
+        """Work all out anew at the next update, in the same parts whatever came in when: rounding depends on them."""
+        self._versions = []
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Code what has been stored since the last time, or all if the ways have changed since."""
+        versions = [tensor._version for tensor in self._learnt]  # grows with every write
+        if versions == self._versions:
+            rows = torch.as_tensor(self._buffer.places_since(self._next))
+        else:
+            rows = torch.arange(self._buffer.num_stored_places)
+        self._next, self._versions = self._buffer.pos, versions
+        if len(rows) == 0:
+            return
+        read = self._buffer
+        for numbers in torch.cat([rows, rows + read.num_places]).split(_AT_ONCE):
+            states, goals = (read.to_torch(values(numbers.numpy())) for values in (read.states_at, read.goals_at))
+            self._codes[numbers] = self._ways.code(states, goals)
+
+    def of(self, batch: HerSamples) -> tuple[Tensor, Tensor]:
+        """Codes of where each step began and ended (2, B, code_size), and of the goals (B, goal_code_size)."""
+        codes = self._codes.index_select(0, batch.places.reshape(-1)).reshape(*batch.places.shape, -1)
+        goals = self._codes[:, : self._ways.goal_code_size].index_select(0, batch.goal_places.clamp(min=0))
+        pursued = (batch.goal_places < 0).nonzero()[:, 0]  # which nobody may have achieved
+        goals[pursued] = self._ways.code_goals(batch.observations["desired_goal"][pursued])
+        return codes, goals

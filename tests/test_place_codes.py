@@ -1,0 +1,103 @@
+"""Codes of stored places that are kept are those that would be worked out afresh."""
+
+import numpy as np
+import pytest
+import torch
+
+import envs  # noqa: F401
+from agents.config import AgentConfig
+from agents.sac import GoalSAC
+from agents.vec_env import BatchVecEnv
+from envs.loading import load_batch
+
+CONFIG = AgentConfig(num_envs=4, warmup_steps=100, hidden=(8, 8), batch_size=64)
+MAZES = {"size": 3, "loops": 1, "mazes": 3}
+
+
+def trained(env="PointMass-v0", steps=160, room=200, **env_kwargs):
+    model = GoalSAC(BatchVecEnv(load_batch(env, 4, **env_kwargs)), CONFIG, room, seed=0)
+    return model.learn(steps)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return trained()
+
+
+def check(model, batch):
+    """Kept codes against fresh ones, of places before, places after, and goals, whether achieved or not."""
+    ways = model.actor.features_extractor.ways
+    codes, goals = model._codes.of(batch)
+    for kept, observations in zip(codes, (batch.observations, batch.next_observations), strict=True):
+        fresh = ways.code(observations["observation"], observations["achieved_goal"])
+        assert torch.allclose(kept, fresh, rtol=1e-4, atol=1e-4)
+    assert torch.allclose(goals, ways.code_goals(batch.observations["desired_goal"]), rtol=1e-4, atol=1e-4)
+    assert codes.std() > 0
+
+
+@pytest.mark.parametrize("make", [trained, lambda: trained("PointMassMazes-v0", **MAZES)])
+def test_kept_codes_are_the_fresh_ones(make):
+    model = make()
+    model._codes.update()
+    batch = model.replay_buffer.sample(500)
+    assert (batch.goal_places >= 0).any() and (batch.goal_places < 0).any()
+    check(model, batch)
+
+
+def test_features_of_an_update_are_those_of_acting(model):
+    model._codes.update()
+    batch = model.replay_buffer.sample(200)
+    extractor = model.actor.features_extractor
+    told = extractor.ways.tell(*model._codes.of(batch))
+    both = [torch.stack([batch.observations[key], batch.next_observations[key]]) for key in ("observation", "achieved_goal")]
+    features = extractor.of(*both, batch.observations["desired_goal"], told)
+    for mine, observations in zip(features, (batch.observations, batch.next_observations), strict=True):
+        assert torch.allclose(mine, extractor(observations), rtol=1e-4, atol=1e-4)
+
+
+def test_places_that_came_in_since_are_coded():
+    """Up to the buffer's end, and again from its beginning, where old steps are overwritten."""
+    model = trained(steps=160, room=200)
+    for steps in (20, 20, 40):
+        model.learn(steps, reset_num_timesteps=False)
+        model._codes.update()
+        check(model, model.replay_buffer.sample(1_000))
+    assert model.replay_buffer.full and model.replay_buffer.pos == 10
+
+
+@pytest.mark.parametrize("change", ["parameters", "statistics"])
+def test_all_places_are_coded_anew_when_the_ways_change(change):
+    model = trained()
+    model._codes.update()
+    ways, parameters = model.actor.features_extractor.ways, model.get_parameters()
+    codes = model._codes.of(batch := model.replay_buffer.sample(100))[0].clone()
+    if change == "parameters":
+        parameters["policy"] = {name: 1.1 * values for name, values in parameters["policy"].items()}
+        model.set_parameters(parameters)
+    else:
+        ways.places.range *= 1.1
+    model._codes.update()
+    assert not torch.allclose(model._codes.of(batch)[0], codes)
+    check(model, batch)
+
+
+def test_what_stays_is_coded_once(model, monkeypatch):
+    calls = []
+    ways = model.actor.features_extractor.ways
+    code = type(ways).code
+    monkeypatch.setattr(type(ways), "code", lambda self, *parts: calls.append(len(parts[0])) or code(self, *parts))
+    model._codes.update()
+    model._codes.update()
+    assert calls == []
+    model._codes.forget()
+    model._codes.update()
+    assert sum(calls) == 2 * model.replay_buffer.num_stored_places
+
+
+def test_numbers_of_places_are_those_of_their_states_and_goals(model):
+    buffer = model.replay_buffer
+    steps, others = np.divmod(np.arange(buffer.num_stored_places), 4)
+    for after, stored in ((0, buffer.observations), (buffer.num_places, buffer.next_observations)):
+        numbers = np.arange(buffer.num_stored_places) + after
+        assert np.array_equal(buffer.states_at(numbers), stored["observation"][steps, others])
+        assert np.array_equal(buffer.goals_at(numbers), stored["achieved_goal"][steps, others])
