@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from planner.data import Trajectory
+from planner.data import Trajectory, typical_step
 from planner.distances.local import LocalDistanceConfig, LocalWays, fit_local_ways
 from planner.distances.quasimetric import Quasimetric, QuasimetricDistanceConfig, fit_quasimetric
 from planner.layout import Layout
+
+from .surroundings import Surroundings
 
 
 class Told(NamedTuple):
@@ -50,36 +53,43 @@ class Ways(Protocol):
         ...
 
 
-class WaysOfOneMap(Quasimetric):
-    """Place by place; what a place looks like tells nothing. A place's code is where the quasimetric puts it, and the slopes."""
+class WaysOfOneMap(nn.Module):
+    """Place by place. A place's code is where the quasimetric puts it, the slopes of that, and what lies about the place.
 
-    num_seen = 0
+    The last only where goals have two entries: a picture of more would be too large.
+    """
 
     def __init__(self, goal_size: int) -> None:
-        super().__init__(goal_size, QuasimetricDistanceConfig())
+        super().__init__()
+        self.quasimetric = Quasimetric(goal_size, QuasimetricDistanceConfig())
+        self.surroundings = Surroundings() if goal_size == 2 else None
         self.requires_grad_(False)
-        for parameter in self.layers[-1].parameters():
+        for parameter in self.quasimetric.layers[-1].parameters():
             nn.init.zeros_(parameter)  # before anything is learnt, every way takes 0 steps
-        groups, entries = self.shape
-        self.slopes_shape = (groups, entries, goal_size)
-        self.goal_code_size = groups * entries
-        self.code_size = self.goal_code_size * (1 + goal_size)
+        self.num_seen = 0 if self.surroundings is None else self.surroundings.size
+        self.shape = self.quasimetric.shape
+        self.goal_code_size = self.shape[0] * self.shape[1]
+        self.slopes_shape = (*self.shape, goal_size)
+        self.code_size = self.goal_code_size * (1 + goal_size) + self.num_seen
 
     def code(self, states: Tensor, places: Tensor) -> Tensor:
-        values, slopes = self.with_slopes(places)
-        return torch.cat([values.flatten(-2), slopes.flatten(-3)], dim=-1)
+        values, slopes = self.quasimetric.with_slopes(places)
+        seen = places[..., :0] if self.surroundings is None else self.surroundings(places)
+        return torch.cat([values.flatten(-2), slopes.flatten(-3), seen], dim=-1)
 
     def code_goals(self, goals: Tensor) -> Tensor:
-        return self(goals).flatten(-2)
+        return self.quasimetric(goals).flatten(-2)
 
     def tell(self, codes: Tensor, goal_codes: Tensor) -> Told:
-        values, slopes = codes.tensor_split([self.goal_code_size], dim=-1)
-        ends = goal_codes.unflatten(-1, self.shape)
-        steps, slope = self.gap_and_slope(values.unflatten(-1, self.shape), slopes.unflatten(-1, self.slopes_shape), ends)
-        return Told(steps, slope, codes[..., :0])
+        values, slopes, seen = codes.tensor_split([self.goal_code_size, self.code_size - self.num_seen], dim=-1)
+        starts, ends = values.unflatten(-1, self.shape), goal_codes.unflatten(-1, self.shape)
+        steps, slope = Quasimetric.gap_and_slope(starts, slopes.unflatten(-1, self.slopes_shape), ends)
+        return Told(steps, slope, seen)
 
     def learn(self, data: Sequence[Trajectory], seed: int) -> None:
-        self.load_state_dict(fit_quasimetric(data, QuasimetricDistanceConfig(), seed).state_dict())
+        self.quasimetric.load_state_dict(fit_quasimetric(data, QuasimetricDistanceConfig(), seed).state_dict())
+        if self.surroundings is not None:
+            self.surroundings.fit(np.concatenate([trajectory.goals for trajectory in data]), typical_step(data))
 
 
 class WaysOfManyMaps(LocalWays):

@@ -98,8 +98,8 @@ def test_no_checkpoint_holds_a_nan(model):
 def blank(model):
     """Ways that promise nothing."""
     for network in (model.actor, model.critic, model.critic_target):
-        torch.nn.init.zeros_(network.features_extractor.ways.layers[-1].weight)
-        torch.nn.init.zeros_(network.features_extractor.ways.layers[-1].bias)
+        torch.nn.init.zeros_(network.features_extractor.ways.quasimetric.layers[-1].weight)
+        torch.nn.init.zeros_(network.features_extractor.ways.quasimetric.layers[-1].bias)
 
 
 def test_q_is_what_the_ways_promise_and_what_is_learnt_besides(model):

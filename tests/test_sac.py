@@ -132,9 +132,9 @@ def test_ours_learns_the_ways_as_places_come_in():
     for network in (model.critic, model.critic_target):
         ours, theirs = model.actor.features_extractor.state_dict(), network.features_extractor.state_dict()
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
-    before = model.actor.features_extractor.ways.layers[0].weight.clone()
+    before = model.actor.features_extractor.ways.quasimetric.layers[0].weight.clone()
     model.train(1, 32)
-    assert torch.equal(model.actor.features_extractor.ways.layers[0].weight, before)
+    assert torch.equal(model.actor.features_extractor.ways.quasimetric.layers[0].weight, before)
     model.num_timesteps = 2 * first
     model.train(1, 32)
     assert int(model.actor.features_extractor.visited) == 2 * first

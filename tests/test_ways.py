@@ -17,6 +17,7 @@ SIDE = 21
 LAYOUT = Layout((SIDE, SIDE), (0.0, 0.0), (float(SIDE), float(SIDE)))  # a square is a unit
 REACH = LocalDistanceConfig().reach  # squares
 OWN = 4  # entries of a state before its picture
+LOOKS = 5 * 5 + 9 * 9  # at what lies about a place where there is one map
 
 
 def box(size):
@@ -72,7 +73,7 @@ def random_pairs(count, seed=0):
 def test_before_anything_is_learnt_one_map_promises_nothing():
     here, there = torch.rand(2, 5, 2) * SIDE
     told = tell(WaysOfOneMap(2), torch.zeros(5, OWN), here, there)
-    assert told.steps.tolist() == [0] * 5 and told.slope.tolist() == [[0, 0]] * 5 and told.seen.shape == (5, 0)
+    assert told.steps.tolist() == [0] * 5 and told.slope.tolist() == [[0, 0]] * 5 and told.seen.tolist() == [[0] * LOOKS] * 5
 
 
 def test_features_are_as_many_as_they_say_and_none_is_trained(features):
@@ -83,8 +84,7 @@ def test_features_are_as_many_as_they_say_and_none_is_trained(features):
     assert told.shape == (7, features.features_dim) == (7, OWN + 3 * 2 + 81 + 1)
     assert told.isfinite().all() and not told.requires_grad
     assert not any(parameter.requires_grad for parameter in features.parameters())
-    one_map = features_of(None, OWN)
-    assert one_map.features_dim == OWN + 3 * 2 + 1
+    assert features_of(None, OWN).features_dim == OWN + 3 * 2 + LOOKS + 1
 
 
 def test_the_picture_is_not_among_the_standardised_entries():
