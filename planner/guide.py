@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from .data import VisitedPlaces, typical_step
 from .experience import Experience
-from .protocols import DistanceModel
+from .protocols import DistanceModel, GoalPolicy
 
 Array = NDArray[np.floating]
 
@@ -78,3 +80,24 @@ class Guide:
             if len(mine) and steps[mine].min() < before:
                 led[own] = self.places[place[mine[steps[mine].argmin()]]]
         return led
+
+
+@dataclass(frozen=True, eq=False)
+class GuidedPolicy:
+    """The agent, led by a guide and by no plan: the controller that plans are driven by."""
+
+    agent: GoalPolicy
+    guide: Guide
+    goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
+
+    def predict(
+        self,
+        observation: dict[str, Array],
+        state: tuple[Any, ...] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[Array, tuple[Any, ...] | None]:
+        """As GoalPolicy says."""
+        states, goals = (np.atleast_2d(observation[key]) for key in ("observation", "desired_goal"))
+        led = self.guide.lead(states, self.goal_of(states), goals).reshape(observation["desired_goal"].shape)
+        return self.agent.predict({**observation, "desired_goal": led}, state, episode_start, deterministic)

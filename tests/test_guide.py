@@ -5,7 +5,7 @@ import pytest
 from straight import straight_experience
 
 from planner.data import Trajectory
-from planner.guide import Guide, GuideConfig
+from planner.guide import Guide, GuideConfig, GuidedPolicy
 
 GRID = np.stack(np.meshgrid(np.arange(-0.5, 0.91, 0.05), np.arange(0, 1.41, 0.05)), axis=-1).reshape(-1, 2).astype(np.float32)
 OPEN = GRID[(GRID[:, 1] > 0.99) | (GRID[:, 0] < 0.01) | (GRID[:, 0] > 0.39)]
@@ -61,6 +61,31 @@ def test_each_row_is_led_as_if_alone(guide):
     goals = np.array([[0.5, 0.5], [-0.1, 0.7], [-0.2, 0.4]], np.float32)
     together = guide.lead(here, here, goals)
     assert np.array_equal(together, np.stack([lead(guide, *pair) for pair in zip(here, goals, strict=True)]))
+
+
+class Straight:
+    """Moves to the goal at once; keeps what else it is given."""
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        self.given = (observation["observation"], state, episode_start, deterministic)
+        return observation["desired_goal"] - observation["achieved_goal"], "carried"
+
+
+def test_a_guided_policy_heads_for_what_the_guide_leads_to(guide):
+    """For one env and for many; the agent is given all else as it came."""
+    agent = Straight()
+    policy = GuidedPolicy(agent, guide, lambda states: states)
+    here = np.array([[0.0, 0.5], [-0.3, 0.2]], np.float32)
+    goals = np.array([[0.5, 0.5], [-0.1, 0.7]], np.float32)
+    observation = {"observation": here, "achieved_goal": here, "desired_goal": goals}
+    led = guide.lead(here, here, goals)
+    assert not np.array_equal(led[0], goals[0]) and np.array_equal(led[1], goals[1])
+    fresh = np.array([True, False])
+    actions, carried = policy.predict(observation, "before", fresh, deterministic=True)
+    assert np.array_equal(actions, led - here) and carried == "carried"
+    assert agent.given[0] is here and agent.given[1:] == ("before", fresh, True)
+    single, _ = policy.predict({key: values[0] for key, values in observation.items()})
+    assert single.shape == (2,) and np.array_equal(single, led[0] - here[0])
 
 
 @pytest.mark.parametrize("bad", [{"radius": 0.0}, {"places": 0}])
