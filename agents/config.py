@@ -15,7 +15,6 @@ class AgentConfig:
     batch_size: int = 256
     hidden: tuple[int, ...] = (128, 128)  # units per layer of actor and critics
     learning_rate: float = 1e-3
-    full_rate_updates: int = 5_000  # after these, the learning rate falls as the square root of the updates grows
     discount: float = 0.98
     tau: float = 0.005  # share of the critics that goes into their targets per update
     relabel_horizon: int = 16  # hindsight goals come from the next so many steps [env steps]
@@ -26,7 +25,7 @@ class AgentConfig:
     practice_steps: int = 50  # env steps after which a goal that is not reached gives way to another while collecting
 
     def __post_init__(self) -> None:
-        for name in ("num_envs", "warmup_steps", "batch_size", "full_rate_updates", "relabel_horizon", "practice_steps"):
+        for name in ("num_envs", "warmup_steps", "batch_size", "relabel_horizon", "practice_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 < self.discount < 1:
@@ -40,7 +39,3 @@ class AgentConfig:
                 raise ValueError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         if self.future_share + self.nearby_share > 1:
             raise ValueError("future_share and nearby_share are shares of one batch: their sum must not exceed 1")
-
-    def learning_rate_after(self, updates: int) -> float:
-        """Of the next update. It knows nothing of how long the training will be: a longer one begins as a shorter one does."""
-        return self.learning_rate * min(1.0, (self.full_rate_updates / max(updates, 1)) ** 0.5)

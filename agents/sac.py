@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3 import SAC
-from stable_baselines3.common.utils import set_random_seed, update_learning_rate
+from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
@@ -95,13 +95,10 @@ class GoalSAC(SAC):
         if self.num_timesteps >= _GROWTH * int(self.actor.features_extractor.visited):
             self._fit_ways()
         self.policy.set_training_mode(True)
-        rate = self.config.learning_rate_after(self._n_updates)
-        for optimizer in (self.actor.optimizer, self.critic.optimizer, self.ent_coef_optimizer):
-            update_learning_rate(optimizer, rate)
+        self._update_learning_rate([self.actor.optimizer, self.critic.optimizer, self.ent_coef_optimizer])
         for _ in range(gradient_steps):
             losses = self._update(self.replay_buffer.sample(batch_size))
         self._n_updates += gradient_steps
-        self.logger.record("train/learning_rate", rate)
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/arrival_scale", self.replay_buffer.arrival_scale, exclude="tensorboard")
         for name, loss in losses.items():

@@ -53,19 +53,15 @@ class Ways(Protocol):
         ...
 
 
-_WAYS = QuasimetricDistanceConfig(caution=1.0)
-
-
 class WaysOfOneMap(nn.Module):
-    """Place by place, and not too near to where nobody has been.
+    """Place by place. A place's code is where the quasimetric puts it, the slopes of that, and what lies about the place.
 
-    A place's code is where the quasimetric puts it, the slopes of that, and what lies about the place. The last only where goals
-    have two entries: a picture of more would be too large.
+    The last only where goals have two entries: a picture of more would be too large.
     """
 
     def __init__(self, goal_size: int) -> None:
         super().__init__()
-        self.quasimetric = Quasimetric(goal_size, _WAYS)
+        self.quasimetric = Quasimetric(goal_size, QuasimetricDistanceConfig())
         self.surroundings = Surroundings() if goal_size == 2 else None
         self.requires_grad_(False)
         for parameter in self.quasimetric.layers[-1].parameters():
@@ -91,7 +87,7 @@ class WaysOfOneMap(nn.Module):
         return Told(steps, slope, seen)
 
     def learn(self, data: Sequence[Trajectory], seed: int) -> None:
-        self.quasimetric.load_state_dict(fit_quasimetric(data, _WAYS, seed).state_dict())
+        self.quasimetric.load_state_dict(fit_quasimetric(data, QuasimetricDistanceConfig(), seed).state_dict())
         if self.surroundings is not None:
             self.surroundings.fit(np.concatenate([trajectory.goals for trajectory in data]), typical_step(data))
 

@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 
-from .data import NoPathError, Plan, Trajectory, VisitedPlaces, farthest_points, typical_step
+from .data import NoPathError, Plan, Trajectory, farthest_points, typical_step
 from .regions import RegionSearch
 
 Array = NDArray[np.floating]
 
 _NEIGHBOURS = 8  # visited places that a place is joined to, at most
-_DIRECTIONS, _CLEAR = 12, 0.7  # points looked at about a place, and how far away they are [typical steps]
-_OPEN = 0.1  # this quantile of places is in the open
 _POOL = 10  # times as many random places as regions, among which centres are spread
 
 
@@ -44,22 +42,6 @@ def visited_graph(data: Sequence[Trajectory], step_length: float | None = None) 
     pairs, kept = np.unique(pairs, return_index=True)  # of two edges the first, a hop, which is shorter than a step
     steps = np.concatenate([hops, hops, np.ones(len(first))])[kept]
     return coo_array((steps, np.divmod(pairs, len(places))), shape=(len(places), len(places))).tocsr(), step_length
-
-
-def keeping_clear(graph: csr_array, places: Array, step_length: float, caution: float) -> csr_array:
-    """The (N, N) env steps of `visited_graph`, at most `1 + caution` times as many where nobody has been all about a place.
-
-    The shortest ways lead along walls and round their very ends, where a mass that is a hundredth of a step late is stopped. A
-    step dearer there, they keep a fraction of a step clear. What is dear is the share of points about a place, within a step of
-    it, that nobody has been near; what is usual in the open does not count.
-    """
-    directions = np.random.default_rng(0).standard_normal((_DIRECTIONS, places.shape[1]))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    visited = VisitedPlaces(places)
-    missed = sum(~visited.hold(places + _CLEAR * step_length * direction) for direction in directions) / _DIRECTIONS
-    dearer = 1 + caution * np.maximum(missed - np.quantile(missed, _OPEN), 0.0)
-    links = graph.tocoo()
-    return csr_array((links.data * (dearer[links.row] + dearer[links.col]) / 2, (links.row, links.col)), shape=graph.shape)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -197,7 +197,6 @@ def test_data_in_which_nothing_moves_are_refused(model):
     [
         lambda: QuasimetricDistanceConfig(groups=0),
         lambda: QuasimetricDistanceConfig(learning_rate=0),
-        lambda: QuasimetricDistanceConfig(caution=-0.1),
         lambda: DistributionalDistanceConfig(bins=1),
         lambda: DistributionalDistanceConfig(tau=0),
         lambda: EnsembleDistance([]),

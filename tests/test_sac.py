@@ -140,19 +140,6 @@ def test_ours_learns_the_ways_as_places_come_in():
     assert int(model.actor.features_extractor.visited) == 2 * first
 
 
-@pytest.mark.parametrize(("updates", "rate"), [(0, 1e-3), (100, 1e-3), (400, 5e-4), (10_000, 1e-4)])
-def test_the_learning_rate_falls_with_the_square_root_of_the_updates(updates, rate):
-    assert AgentConfig(learning_rate=1e-3, full_rate_updates=100).learning_rate_after(updates) == pytest.approx(rate)
-
-
-def test_all_that_learns_does_so_at_the_rate_of_its_updates():
-    model = make_ours().learn(STEPS)
-    model._n_updates = 4 * model.config.full_rate_updates
-    model.train(1, 32)
-    for optimizer in (model.actor.optimizer, model.critic.optimizer, model.ent_coef_optimizer):
-        assert [group["lr"] for group in optimizer.param_groups] == [model.config.learning_rate / 2]
-
-
 def test_the_least_return_of_steps_that_were_done_is_their_discounted_sum():
     steps = torch.tensor([1.0, 2.0, 4.0, torch.inf])
     assert torch.allclose(least_return(steps, 0.9), torch.tensor([0.0, -1.0, -1 - 0.9 - 0.81, -torch.inf]))

@@ -2,12 +2,10 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.sparse.csgraph import dijkstra
 
 from planner.checks import check_planner
-from planner.data import NoPathError, Trajectory, resample_by_arc_length
-from planner.graph import trace
-from planner.visited import VisitedPlanner, VisitedPlannerConfig, keeping_clear, visited_graph
+from planner.data import NoPathError, Trajectory
+from planner.visited import VisitedPlanner, VisitedPlannerConfig, visited_graph
 
 RNG = np.random.default_rng(0)
 
@@ -43,50 +41,6 @@ def test_where_two_edges_join_the_same_places_the_shorter_one_counts():
 def test_an_object_that_is_seldom_pushed_has_ways():
     """It rests in 29 of 30 steps: the typical step is that of a push."""
     assert visited_graph([along(np.repeat(np.arange(4.0), 30))])[1] == 1.0
-
-
-@pytest.fixture(scope="module")
-def block():
-    """Trajectories of one step each over a square of 8 steps less a block in its middle, about 40 places a square step."""
-    rng = np.random.default_rng(0)
-    places = rng.uniform(0, 8, (64 * 36, 2))
-    moves = rng.standard_normal(places.shape)
-    moves /= np.linalg.norm(moves, axis=1, keepdims=True)
-    along = places[:, None] + moves[:, None] * np.linspace(0, 1, 6)[:, None]
-    outwards = np.abs(along - 4).max(axis=-1)
-    pairs = along[((outwards > 2) & (outwards < 4)).all(axis=1)][:, [0, -1]].astype(np.float32)
-    return [Trajectory(pair, pair) for pair in pairs]
-
-
-def test_ways_that_keep_clear_are_dearer_along_walls_and_no_dearer_in_the_open(block):
-    graph, step_length = visited_graph(block)
-    places = np.concatenate([trajectory.goals for trajectory in block])
-    clear = keeping_clear(graph, places, step_length, caution=1.0)
-    assert clear.nnz == graph.nnz
-    links, dearer = graph.tocoo(), clear.tocoo()
-    assert np.array_equal(links.row, dearer.row) and np.array_equal(links.col, dearer.col)
-    times = dearer.data / links.data
-    to_wall = np.minimum(np.abs(np.abs(places - 4).max(axis=1) - 2), np.abs(np.abs(places - 4).max(axis=1) - 4))
-    nearest, farthest = np.maximum(to_wall[links.row], to_wall[links.col]), np.minimum(to_wall[links.row], to_wall[links.col])
-    assert np.median(times[farthest > 0.9]) == pytest.approx(1.0, abs=0.03) and times.min() >= 1.0 and times.max() <= 2.0
-    assert 1.2 < np.median(times[nearest < 0.1]) < 1.6
-
-
-def test_ways_that_keep_clear_round_corners_at_a_distance(block):
-    """From one side of a block to the next the shortest way is over its corner."""
-    graph, step_length = visited_graph(block)
-    places = np.concatenate([trajectory.goals for trajectory in block])
-    clearances = []
-    for links in (graph, keeping_clear(graph, places, step_length, caution=3.0)):
-        nearest = []
-        for corner in itertools.product((2.0, 6.0), repeat=2):
-            x, y = 4 + 1.15 * (np.array(corner) - 4)
-            start, goal = (int(np.linalg.norm(places - end, axis=1).argmin()) for end in ([4.0, y], [x, 4.0]))
-            _, before = dijkstra(links, indices=start, return_predecessors=True)
-            line = resample_by_arc_length(places[trace(before, start, goal)], 1_000)
-            nearest.append(np.linalg.norm(line - corner, axis=1).min())
-        clearances.append(np.mean(nearest))
-    assert clearances[0] < 0.1 and clearances[1] > 0.2
 
 
 def test_a_plan_takes_the_steps_that_the_trajectory_took():

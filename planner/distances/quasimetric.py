@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..data import Trajectory, farthest_points
 from ..features import PlaceWaves
-from ..visited import keeping_clear, visited_graph
+from ..visited import visited_graph
 from .rows import in_parts
 
 Array = NDArray[np.floating]
@@ -30,7 +30,6 @@ class QuasimetricDistanceConfig:
     groups: int = 16  # the distance is the largest of so many ...
     entries: int = 8  # ... one-sided city-block distances over so many entries
     waves: int = 128  # of `PlaceWaves`
-    caution: float = 0.0  # see `keeping_clear`; 0 for the shortest ways
     landmarks: int = 512  # visited places from and to which shortest ways are searched
     train_steps: int = 6_000  # at most: few places are learnt sooner
     batch_size: int = 512  # pairs
@@ -40,8 +39,8 @@ class QuasimetricDistanceConfig:
         for name in ("hidden", "groups", "entries", "waves", "landmarks", "train_steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.learning_rate <= 0 or self.caution < 0:
-            raise ValueError(f"learning_rate must be positive, caution not negative; got {self.learning_rate}, {self.caution}")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
 
     def steps_for(self, num_places: int) -> int:
         """Gradient steps in which so many visited places are learnt."""
@@ -169,8 +168,6 @@ def fit_quasimetric(
     rng = np.random.default_rng(seed)
     places = np.concatenate([trajectory.goals for trajectory in data])
     graph, step_length = visited_graph(data)
-    if config.caution > 0:
-        graph = keeping_clear(graph, places, step_length, config.caution)
     some = rng.permutation(len(places))[: 20 * config.landmarks]
     landmarks = some[farthest_points(places[some], min(config.landmarks, len(some)), rng)]
     steps = np.stack([dijkstra(way, indices=landmarks).astype(np.float32) for way in (graph, graph.T.tocsr())])
