@@ -167,9 +167,8 @@ class GoalSAC(SAC):
         q_values = self._critics.forward(torch.cat([features, sample.actions], dim=1))
         q, lowest = q_values.min(dim=0)
         by_q = torch.zeros_like(q_values).scatter_(0, lowest[None], -1 / size)
-        by_inputs = self._critics.backward(by_q, of_weights=False, of_inputs=True)
-        assert by_inputs is not None  # for the type checker
-        by_actions = by_inputs[:, features.shape[1] :]
+        by_actions = self._critics.backward(by_q, of_weights=False, of_inputs=sample.actions.shape[1])
+        assert by_actions is not None  # for the type checker
         self._actor.backward(squash_gradient(sample, by_actions, entropy_weight / size)[None])
         self.actor.optimizer.step()
 

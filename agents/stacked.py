@@ -61,8 +61,8 @@ class StackedNetworks:
         return torch.baddbmm(self.biases[-1], hidden, self.weights[-1].mT)
 
     @torch.no_grad()
-    def backward(self, gradient: Tensor, of_weights: bool = True, of_inputs: bool = False) -> Tensor | None:
-        """(K, B, outputs), the loss's gradient by the last `forward`'s outputs -> (B, F) by its inputs, if asked for.
+    def backward(self, gradient: Tensor, of_weights: bool = True, of_inputs: int = 0) -> Tensor | None:
+        """(K, B, outputs), the loss's gradient by the last `forward`'s outputs -> (B, of_inputs) by so many last inputs.
 
         With `of_weights`, the parameters' own `grad` holds theirs afterwards.
         """
@@ -78,7 +78,7 @@ class StackedNetworks:
         if of_weights:
             for parameter, own in self._own_gradients:
                 parameter.grad = own
-        return torch.bmm(gradient, self.weights[0]).sum(dim=0) if of_inputs else None
+        return torch.bmm(gradient, self.weights[0][..., -of_inputs:]).sum(dim=0) if of_inputs else None
 
     def _activations(self, batch_size: int) -> list[Tensor]:
         return self._memory_for(batch_size)[: len(self.weights) - 1]

@@ -28,8 +28,16 @@ def test_stacked_critics_give_the_outputs_and_gradients_of_each(critics):
     *by_parameters, by_inputs = torch.autograd.grad((weights * expected).sum(), [*parameters, inputs])
     stacked = stack_critics(critics)
     assert torch.allclose(stacked.forward(inputs.detach()), expected, atol=1e-6)
-    assert torch.allclose(stacked.backward(weights, of_inputs=True), by_inputs, atol=1e-5)
+    assert torch.allclose(stacked.backward(weights, of_inputs=5), by_inputs, atol=1e-5)
     assert all(torch.allclose(p.grad, own, atol=1e-4) for p, own in zip(parameters, by_parameters, strict=True))
+
+
+def test_gradients_can_be_of_the_last_inputs_only(critics):
+    stacked = stack_critics(critics)
+    stacked.forward(torch.randn(4, 5))
+    weights = torch.randn(3, 4, 1)
+    assert torch.allclose(stacked.backward(weights, of_inputs=2), stacked.backward(weights, of_inputs=5)[:, 3:], atol=1e-6)
+    assert stacked.backward(weights) is None
 
 
 def test_gradients_of_the_inputs_alone_leave_those_of_the_weights(critics):
@@ -39,7 +47,7 @@ def test_gradients_of_the_inputs_alone_leave_those_of_the_weights(critics):
     stacked.backward(torch.ones(3, 4, 1))
     before = [parameter.grad.clone() for parameter in critics[0].parameters()]
     stacked.forward(inputs + 1)
-    stacked.backward(torch.ones(3, 4, 1), of_weights=False, of_inputs=True)
+    stacked.backward(torch.ones(3, 4, 1), of_weights=False, of_inputs=2)
     assert all(torch.equal(p.grad, old) for p, old in zip(critics[0].parameters(), before, strict=True))
 
 
