@@ -19,10 +19,11 @@ class GoalFeatures(BaseFeaturesExtractor):
 
     The state, standardised; the goal's offset from what is achieved, at a coarse and a fine scale (the fine one keeps
     its slope near the goal, where the last steps are decided); how far the goal is by the ways that were visited, and how a
-    step along each entry changes that. Where the state ends in a picture of the map, what that shows nearby takes the picture's
-    place. From the places alone a network would have to learn each pair of places by heart to
-    tell which way leads round a wall; the shortest ways over all that was visited are learnt in seconds, place by place
-    (`planner/distances/quasimetric.py`), and what is left to learn, how to move along a way, is much the same everywhere.
+    step along each entry changes that; what lies about the agent: where it has been (`Surroundings`), or, where the state ends in
+    a picture of the map, what that shows nearby, in the picture's place. From the places alone a network would have to learn
+    each pair of places by heart to tell which way leads round a wall; the shortest ways over all that was visited are learnt in
+    seconds, place by place (`planner/distances/quasimetric.py`), and what is left to learn, how to move along a way, is much the
+    same everywhere.
 
     `fit` sets the statistics once, from the first transitions, and `fit_ways` the ways, again and again as places come in;
     all are saved with the weights.
@@ -69,7 +70,7 @@ class GoalFeatures(BaseFeaturesExtractor):
         return self.of(states, achieved, desired, told)
 
     def of(self, states: Tensor, achieved: Tensor, desired: Tensor, told: Told) -> Tensor:
-        """(..., S), (..., G), (..., G) and what the ways tell of them -> (..., F); what is one less deep is broadcast."""
+        """(..., S), (..., G), (..., G) and what the ways tell of them -> (..., F); the desired goals are broadcast."""
         own = (states[..., : self.own] - self.state_mean) / self.state_scale
         offset = (desired - achieved) / self.goal_range
         slope = (told.slope * self.move).clamp(-2.0, 2.0)

@@ -56,7 +56,7 @@ class HerSamples(NamedTuple):
     dones: Tensor  # (B, 1)
     rewards: Tensor  # (B, 1)
     realised: Tensor  # (B, 1) env steps in which the goal was reached from here, once; inf where it is not known
-    places: Tensor  # (2, B) numbers of the places before and after, see `HerBuffer.goals_at`
+    places: Tensor  # (2, B) numbers of the places before and after, see `HerBuffer.num_places`
     goal_places: Tensor  # (B,) of the goals, where these were achieved; -1 for others
 
 
@@ -108,6 +108,7 @@ class HerBuffer(DictReplayBuffer):
         self._episode_start = np.zeros(n_envs, dtype=np.int64)
         self._places: cKDTree | None = None  # of the achieved goals stored some time ago
         self.arrival_scale = 1.0
+        self.num_added = 0  # steps of all envs, those overwritten since among them
         self.rng = np.random.default_rng(0)
 
     def seed(self, seed: int) -> None:
@@ -125,6 +126,7 @@ class HerBuffer(DictReplayBuffer):
         step = self.pos
         self.maps[step] = self.numbers_of(obs["observation"])
         super().add(obs, next_obs, action, reward, done, infos)
+        self.num_added += 1
         for env, start in enumerate(self._episode_start):
             self.last_step[start : step + 1, env] = step
         self.first_step[step] = self._episode_start
@@ -206,14 +208,10 @@ class HerBuffer(DictReplayBuffer):
         t n_envs + e, the one after it `num_places` more."""
         return self.buffer_size * self.n_envs
 
-    @property
-    def num_stored_places(self) -> int:
-        """How many places before steps are stored: the first so many."""
-        return self._num_stored * self.n_envs
-
-    def places_since(self, step: int) -> NDArray:
-        """Numbers of the places before all steps that were stored since `pos` was `step`."""
-        steps = np.arange(step, self.pos + (self.buffer_size if self.pos < step else 0)) % self.buffer_size
+    def places_since(self, num_added: int) -> NDArray:
+        """Numbers of the places before all steps that are stored and came in since there were `num_added`."""
+        fresh = min(self.num_added - num_added, self.buffer_size)
+        steps = (self.pos - fresh + np.arange(fresh)) % self.buffer_size
         return (steps[:, None] * self.n_envs + np.arange(self.n_envs)).reshape(-1)
 
     def goals_at(self, places: NDArray) -> Array:
@@ -316,7 +314,7 @@ class HerBuffer(DictReplayBuffer):
             for key, values in getattr(self, part).items():
                 values[:num_steps] = content[f"{part}/{key}"]
         self.arrival_scale = float(content["arrival_scale"])
-        self.pos, self.full = num_steps % self.buffer_size, num_steps == self.buffer_size
+        self.pos, self.full, self.num_added = num_steps % self.buffer_size, num_steps == self.buffer_size, num_steps
         if self.layout is not None:
             numbers, first = np.unique(self.maps[:num_steps], return_index=True)
             states = self.stored("observation").reshape(-1, *self.obs_shape["observation"])[first]

@@ -22,9 +22,8 @@ class PlaceCodes:
         assert isinstance(ways, nn.Module)  # for the type checker
         self._buffer, self._ways = buffer, ways
         self._learnt = [*ways.parameters(), *ways.buffers()]
-        # memory is taken as it is written to
         self._codes = torch.empty(2 * buffer.num_places, ways.code_size, device=self._learnt[0].device)
-        self._next = 0  # the buffer's `pos` when it was last looked at
+        self._seen = 0  # the buffer's `num_added` when it was last looked at
         self._versions: list[int] = []  # of what was learnt, then
 
     def forget(self) -> None:
@@ -34,17 +33,14 @@ class PlaceCodes:
     @torch.no_grad()
     def update(self) -> None:
         """Code what has been stored since the last time, or all if the ways have changed since."""
+        buffer = self._buffer
         versions = [tensor._version for tensor in self._learnt]  # grows with every write
-        if versions == self._versions:
-            rows = torch.as_tensor(self._buffer.places_since(self._next))
-        else:
-            rows = torch.arange(self._buffer.num_stored_places)
-        self._next, self._versions = self._buffer.pos, versions
+        rows = torch.as_tensor(buffer.places_since(self._seen if versions == self._versions else 0))
+        self._seen, self._versions = buffer.num_added, versions
         if len(rows) == 0:
             return
-        read = self._buffer
-        for numbers in torch.cat([rows, rows + read.num_places]).split(_AT_ONCE):
-            states, goals = (read.to_torch(values(numbers.numpy())) for values in (read.states_at, read.goals_at))
+        for numbers in torch.cat([rows, rows + buffer.num_places]).split(_AT_ONCE):
+            states, goals = (buffer.to_torch(values(numbers.numpy())) for values in (buffer.states_at, buffer.goals_at))
             self._codes[numbers] = self._ways.code(states, goals)
 
     def of(self, batch: HerSamples) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,7 @@ class GoalSAC(SAC):
     - While collecting, most goals pursued are near ones from the buffer: plans are chains of short links, so the short
       links are what must be practised.
     - The update does the same arithmetic with less work: what its features tell of a place once per place, no
-      weight gradients in the actor's pass, fused Adam, no host syncs.
+      weight gradients in the actor's pass, fused Adam.
     """
 
     replay_buffer: HerBuffer
@@ -58,7 +58,7 @@ class GoalSAC(SAC):
         buffer_size = math.ceil(total_steps / env.num_envs) * env.num_envs  # all of it: nothing is overwritten
         observation_space = env.observation_space
         assert isinstance(observation_space, spaces.Dict)  # for the type checker; the guard admits no other
-        code_size = GoalFeatures(observation_space, config.discount, self.layout).ways.code_size
+        code_size = GoalFeatures(observation_space, config.discount).ways.code_size if self.layout is None else 0
         check_memory(observation_space, env.action_space, buffer_size, code_size)
         super().__init__(
             GoalActorCritic,
@@ -111,7 +111,8 @@ class GoalSAC(SAC):
         self.action_space.seed(seed)
         self.replay_buffer.seed(seed)
         self.replay_buffer.begin_episodes()
-        self._codes.forget()
+        if self._codes is not None:
+            self._codes.forget()
         self._practice = None
         self._practising[:] = False
         self._pursued_for[:] = 0
@@ -133,16 +134,20 @@ class GoalSAC(SAC):
         self._critics = stack_critics(self.critic.q_networks)
         self._targets = stack_critics(self.critic_target.q_networks)
         self._actor = stack_actor(self.actor.latent_pi, self.actor.mu, self.actor.log_std)
-        self._codes = PlaceCodes(self.replay_buffer, self.actor.features_extractor.ways)
+        # a place's code in many maps holds nothing that would have to be worked out
+        self._codes = PlaceCodes(self.replay_buffer, self.actor.features_extractor.ways) if self.layout is None else None
 
     @torch.no_grad()
     def _update(self, batch: Any) -> dict[str, Tensor]:
         size = len(batch.rewards)
         extractor = self.actor.features_extractor
-        self._codes.update()
-        codes, goal_codes = self._codes.of(batch)
         before, after = batch.observations, batch.next_observations
         states, achieved = (torch.stack([before[key], after[key]]) for key in ("observation", "achieved_goal"))
+        if self._codes is None:
+            codes, goal_codes = extractor.ways.code(states, achieved), extractor.ways.code_goals(before["desired_goal"])
+        else:
+            self._codes.update()
+            codes, goal_codes = self._codes.of(batch)
         both = extractor.of(states, achieved, before["desired_goal"], extractor.ways.tell(codes, goal_codes))
         features, next_features = both
         prior, next_prior = extractor.prior_return(both)

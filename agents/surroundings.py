@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from planner.data import VisitedPlaces
-from planner.layout import look_up
+from planner.layout import look_up, scaled
 
 _SQUARES = 256  # of the picture along each side
 _NEAR, _FAR = (2, 0.5), (4, 1.5)  # looks to each side, and their spacing [typical moves of a step]
@@ -23,6 +22,8 @@ class Surroundings(nn.Module):
     From coordinates a network would have to learn every wall and every corner by heart, wherever it stands; seen from the agent
     a corner is much the same everywhere. Two grids of looks: a fine one tells on which side of a wall's end the agent is, a
     coarse one where the next turnings are.
+
+    Both entries are taken to be in one unit. In worlds more than 250 moves wide a square is wider than a move, and walls blur.
     """
 
     gaps: Tensor  # (_SQUARES, _SQUARES) the picture
@@ -45,14 +46,14 @@ class Surroundings(nn.Module):
 
     def fit(self, places: NDArray, move: float) -> None:
         """Draw the picture from visited places (N, 2) and a typical move [goal units]."""
-        low, high = places.min(axis=0) - 2 * move, places.max(axis=0) + 2 * move  # its border is where nobody has been
+        visited = VisitedPlaces(places)
+        margin = visited.within + 2 * move  # the border is where nobody has been
+        low, high = places.min(axis=0) - margin, places.max(axis=0) + margin
         axes = [start + (np.arange(_SQUARES) + 0.5) / _SQUARES * (end - start) for start, end in zip(low, high, strict=True)]
         squares = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-        visited = cKDTree(places)
-        gaps = visited.query(squares, distance_upper_bound=2 * move)[0]
-        usual = VisitedPlaces(places).within
+        gaps = np.linalg.norm(squares - places[visited.nearest(squares)], axis=-1) - visited.within
         for buffer, values in (
-            (self.gaps, np.clip((gaps - usual) / move, 0.0, 1.0)),
+            (self.gaps, np.clip(gaps / move, 0.0, 1.0)),
             (self.low, low),
             (self.high, high),
             (self.move, move),
@@ -61,5 +62,5 @@ class Surroundings(nn.Module):
 
     def forward(self, places: Tensor) -> Tensor:
         points = places[..., None, :] + self.move * self.looks
-        within = (2 * (points - self.low) / (self.high - self.low) - 1).flip(-1)
+        within = scaled(points, self.low, self.high)
         return look_up(self.gaps[None], within.reshape(1, -1, 2)).reshape(points.shape[:-1])

@@ -45,7 +45,7 @@ class Ways(Protocol):
         ...
 
     def tell(self, codes: Tensor, goal_codes: Tensor) -> Told:
-        """(..., code_size), (..., goal_code_size); the two may be broadcast."""
+        """(..., code_size), (..., goal_code_size), which are broadcast to the codes, never the other way."""
         ...
 
     def learn(self, data: Sequence[Trajectory], seed: int) -> None:
@@ -56,7 +56,7 @@ class Ways(Protocol):
 class WaysOfOneMap(nn.Module):
     """Place by place. A place's code is where the quasimetric puts it, the slopes of that, and what lies about the place.
 
-    The last only where goals have two entries: a picture of more would be too large.
+    The last only where goals have two entries: a picture of three would be too large, and of one there is none.
     """
 
     def __init__(self, goal_size: int) -> None:

@@ -181,7 +181,7 @@ def drive(
     seed: int,
     on_done: Callable[[], None] = lambda: None,
 ) -> Drives:
-    """Run the bare agent from env seeds `seed`, `seed + 1`, ... to goals chosen for each, in any goal env.
+    """Run the agent from env seeds `seed`, `seed + 1`, ... to goals chosen for each, in any goal env.
 
     The goal is put into the observation, and reached is what the env's own `compute_reward` says. An episode that ends
     before, since the env's own goal lay on the way, tells nothing and is left out: the next seed takes its place. ValueError

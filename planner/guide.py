@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +87,6 @@ class GuidedPolicy:
 
     agent: GoalPolicy
     guide: Guide
-    goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
 
     def predict(
         self,
@@ -98,6 +96,6 @@ class GuidedPolicy:
         deterministic: bool = False,
     ) -> tuple[Array, tuple[Any, ...] | None]:
         """As GoalPolicy says."""
-        states, goals = (np.atleast_2d(observation[key]) for key in ("observation", "desired_goal"))
-        led = self.guide.lead(states, self.goal_of(states), goals).reshape(observation["desired_goal"].shape)
+        parts = (np.atleast_2d(observation[key]) for key in ("observation", "achieved_goal", "desired_goal"))
+        led = self.guide.lead(*parts).reshape(observation["desired_goal"].shape)
         return self.agent.predict({**observation, "desired_goal": led}, state, episode_start, deterministic)

@@ -69,8 +69,12 @@ class Layout:
 
     def within(self, places: Tensor) -> Tensor:
         """(..., 2) goals -> (..., 2) where `look_up` finds them: in [-1, 1] over the picture, its last axis first."""
-        low, high = places.new_tensor(self.low), places.new_tensor(self.high)
-        return (2 * (places - low) / (high - low) - 1).flip(-1)
+        return scaled(places, places.new_tensor(self.low), places.new_tensor(self.high))
+
+
+def scaled(places: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """(..., 2) places, the corners (2,) of a picture -> (..., 2) where `look_up` finds them: in [-1, 1], the last axis first."""
+    return (2 * (places - low) / (high - low) - 1).flip(-1)
 
 
 def look_up(pictures: Tensor, places: Tensor) -> Tensor:

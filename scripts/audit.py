@@ -63,9 +63,7 @@ def main(options: Options) -> None:
     rng = np.random.default_rng(options.seed)
     known = _known_pairs(trained, env, true_steps, options, rng)
     drives = _drive(trained, trained.agent, env, true_steps, options)
-    guided = _drive(
-        trained, GuidedPolicy(trained.agent, Guide.fit(trained.experience), trained.goal_of), env, true_steps, options
-    )
+    guided = _drive(trained, GuidedPolicy(trained.agent, Guide.fit(trained.experience)), env, true_steps, options)
     env.close()
     reports, predictions = {}, {}
     for name in names:

@@ -74,7 +74,7 @@ class Straight:
 def test_a_guided_policy_heads_for_what_the_guide_leads_to(guide):
     """For one env and for many; the agent is given all else as it came."""
     agent = Straight()
-    policy = GuidedPolicy(agent, guide, lambda states: states)
+    policy = GuidedPolicy(agent, guide)
     here = np.array([[0.0, 0.5], [-0.3, 0.2]], np.float32)
     goals = np.array([[0.5, 0.5], [-0.1, 0.7]], np.float32)
     observation = {"observation": here, "achieved_goal": here, "desired_goal": goals}

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import envs  # noqa: F401
+from agents import place_codes
 from agents.config import AgentConfig
 from agents.sac import GoalSAC
 from agents.vec_env import BatchVecEnv
@@ -35,21 +36,29 @@ def check(model, batch):
     assert codes.std() > 0
 
 
-@pytest.mark.parametrize("make", [trained, lambda: trained("PointMassMazes-v0", **MAZES)])
-def test_kept_codes_are_the_fresh_ones(make):
-    model = make()
+def test_kept_codes_are_the_fresh_ones(model, monkeypatch):
+    monkeypatch.setattr(place_codes, "_AT_ONCE", 64)
+    model._codes.forget()
     model._codes.update()
     batch = model.replay_buffer.sample(500)
     assert (batch.goal_places >= 0).any() and (batch.goal_places < 0).any()
     check(model, batch)
 
 
-def test_features_of_an_update_are_those_of_acting(model):
-    model._codes.update()
+@pytest.mark.parametrize("make", [trained, lambda: trained("PointMassMazes-v0", **MAZES)])
+def test_features_of_an_update_are_those_of_acting(make):
+    """In many maps no codes are kept: there is nothing in them that would have to be worked out."""
+    model = make()
     batch = model.replay_buffer.sample(200)
     extractor = model.actor.features_extractor
-    told = extractor.ways.tell(*model._codes.of(batch))
     both = [torch.stack([batch.observations[key], batch.next_observations[key]]) for key in ("observation", "achieved_goal")]
+    if model.layout is None:
+        model._codes.update()
+        codes = model._codes.of(batch)
+    else:
+        assert model._codes is None
+        codes = extractor.ways.code(*both), extractor.ways.code_goals(batch.observations["desired_goal"])
+    told = extractor.ways.tell(*codes)
     features = extractor.of(*both, batch.observations["desired_goal"], told)
     for mine, observations in zip(features, (batch.observations, batch.next_observations), strict=True):
         assert torch.allclose(mine, extractor(observations), rtol=1e-4, atol=1e-4)
@@ -63,6 +72,27 @@ def test_places_that_came_in_since_are_coded():
         model._codes.update()
         check(model, model.replay_buffer.sample(1_000))
     assert model.replay_buffer.full and model.replay_buffer.pos == 10
+
+
+def test_a_buffer_that_was_filled_anew_between_two_updates_is_coded_anew():
+    """As many steps as there is room for: its position is what it was."""
+    model = trained(steps=160, room=40)
+    model._codes.update()
+    model.num_timesteps = 0  # in warm-up there are no updates
+    model.learn(40)
+    model._codes.update()
+    check(model, model.replay_buffer.sample(1_000))
+
+
+@pytest.mark.parametrize(("since", "expected"), [(60, []), (58, [8, 9]), (45, [*range(45, 50), *range(10)]), (0, None)])
+def test_places_since_are_those_of_the_steps_added_since(since, expected):
+    """60 steps of 4 envs in a room of 50."""
+    model = trained(steps=160, room=200).learn(80, reset_num_timesteps=False)
+    buffer = model.replay_buffer
+    assert buffer.num_added == 60
+    places = buffer.places_since(since).reshape(-1, 4)
+    steps = expected if expected is not None else [*range(10, 50), *range(10)]
+    assert places.tolist() == [[4 * step + env for env in range(4)] for step in steps]
 
 
 @pytest.mark.parametrize("change", ["parameters", "statistics"])
@@ -89,15 +119,15 @@ def test_what_stays_is_coded_once(model, monkeypatch):
     model._codes.update()
     model._codes.update()
     assert calls == []
-    model._codes.forget()
+    model.begin_episodes(0)  # what follows must not depend on when it was coded
     model._codes.update()
-    assert sum(calls) == 2 * model.replay_buffer.num_stored_places
+    assert sum(calls) == 2 * 160
 
 
 def test_numbers_of_places_are_those_of_their_states_and_goals(model):
     buffer = model.replay_buffer
-    steps, others = np.divmod(np.arange(buffer.num_stored_places), 4)
+    steps, others = np.divmod(np.arange(160), 4)
     for after, stored in ((0, buffer.observations), (buffer.num_places, buffer.next_observations)):
-        numbers = np.arange(buffer.num_stored_places) + after
+        numbers = np.arange(160) + after
         assert np.array_equal(buffer.states_at(numbers), stored["observation"][steps, others])
         assert np.array_equal(buffer.goals_at(numbers), stored["achieved_goal"][steps, others])

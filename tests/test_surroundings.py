@@ -13,9 +13,9 @@ MOVE = 0.1
 
 
 def corridors(seed=0, density=40):
-    """An L of corridors 3 moves wide about a block, as densely visited as 16 points in a square of a move's side."""
+    """An L of corridors, 3 and 2 moves wide, about a block; `density` places in a square of a move's side."""
     places = np.random.default_rng(seed).uniform(0, 1, (int(density / MOVE**2), 2))
-    return places[(places[:, 0] < 0.3) | (places[:, 1] < 0.3)].astype(np.float32)
+    return places[(places[:, 0] < 0.3) | (places[:, 1] < 0.2)].astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_before_a_fit_nothing_is_seen():
 
 
 def test_each_look_says_how_far_beyond_the_usual_gap_somebody_has_been(surroundings):
-    """Against the nearest visited place itself; the picture's squares are a 25th of a move from centre to corner."""
+    """Against the nearest visited place itself; the world is 10 moves wide, a square of the picture a 20th of one."""
     here = torch.as_tensor(np.random.default_rng(1).uniform(-0.1, 1.1, (40, 2)).astype(np.float32))
     points = here[:, None] + MOVE * surroundings.looks
     gaps = cKDTree(corridors()).query(points.numpy())[0]
@@ -53,9 +53,32 @@ def test_a_corner_looks_the_same_elsewhere(surroundings):
 
 def test_both_sides_of_a_walls_end_differ_within_a_fraction_of_a_step(surroundings):
     """On either side of the edge of a block: the one is stopped by it, the other passes."""
-    stopped, free = surroundings(torch.tensor([[0.28, 0.345], [0.28, 0.295]]))
+    stopped, free = surroundings(torch.tensor([[0.28, 0.245], [0.28, 0.195]]))
     ahead = ((surroundings.looks - torch.tensor([1.0, 0.0])).norm(dim=1) < 1e-6).nonzero()[0]
     assert stopped[ahead] - free[ahead] > 0.1
+
+
+def test_where_visits_are_sparse_their_gaps_are_wider():
+    """Places in a line, a move apart: the eighth neighbour is 4 moves away. So 2.5 moves off the line is usual, 4.5 half a move
+    more than that."""
+    line = np.stack([np.arange(100) * MOVE, np.zeros(100)], axis=1).astype(np.float32)
+    made = Surroundings()
+    made.fit(line, MOVE)
+    off = made(torch.tensor([[5.0, 0.25], [5.0, 0.45], [5.0, 0.55]]))[:, 12]  # the look at the place itself
+    assert off.tolist() == pytest.approx([0.0, 0.5, 1.0], abs=0.05)
+
+
+def test_a_world_a_hundred_moves_wide_is_seen_sharply():
+    """Walls and corridors 3 moves wide; a square of the picture is 0.4 moves wide."""
+    places = np.random.default_rng(0).uniform(0, 10, (100_000, 2)).astype(np.float32)
+    places = places[places[:, 0] % 0.6 < 0.3]
+    made = Surroundings()
+    made.fit(places, MOVE)
+    here = torch.as_tensor(np.random.default_rng(1).uniform(1, 9, (2_000, 2)).astype(np.float32))
+    shown, place = made(here)[:, 12].numpy(), here[:, 0].numpy() % 0.6  # the look at the place itself
+    edge = np.minimum(np.abs(place - 0.3), np.minimum(place, 0.6 - place)) / MOVE
+    free = place < 0.3
+    assert shown[free & (edge > 0.5)].max() < 0.05 and shown[~free & (edge > 1.3)].min() > 0.6
 
 
 def test_beyond_all_that_was_visited_nobody_has_been(surroundings):

@@ -69,7 +69,7 @@ class Quasimetric(nn.Module):
     def with_slopes(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """(..., G) -> what `forward` gives, and how that changes with each entry of a place (..., groups, entries, G).
 
-        All directions are carried along with the values: a few products, no graph of gradients.
+        Forward-mode differentiation: all directions are carried along with the values, and there is no graph of gradients.
         """
         values = self.places(places)
         slopes = self.places.slopes(values)  # (..., G, features)
