@@ -127,7 +127,8 @@ class GoalSAC(SAC):
         self.ep_success_buffer = deque(successes, maxlen=self._stats_window_size)
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_codes"]  # follows from the buffer, which is not saved either
+        # the buffer is not saved either, from which the codes follow, and whose settings hold the env
+        return [*super()._excluded_save_params(), "_codes", "replay_buffer_kwargs"]
 
     def _setup_model(self) -> None:
         super()._setup_model()

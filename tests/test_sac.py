@@ -11,6 +11,7 @@ from stable_baselines3 import SAC, HerReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback, StopTrainingOnMaxEpisodes
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import configure
+from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 import envs  # noqa: F401
@@ -138,6 +139,18 @@ def test_ours_learns_the_ways_as_places_come_in():
     model.num_timesteps = 2 * first
     model.train(1, 32)
     assert int(model.actor.features_extractor.visited) == 2 * first
+
+
+def test_a_model_is_saved_without_its_buffer_and_what_follows_from_it(tmp_path):
+    """As callbacks do; the file sets another model's parameters."""
+    model = make_ours().learn(STEPS)
+    model.save(tmp_path / "model.zip")
+    data, _, _ = load_from_zip_file(tmp_path / "model.zip")
+    assert "_codes" in vars(model) and not {"_codes", "replay_buffer", "replay_buffer_kwargs"} & set(data)
+    other = make_ours(seed=1)
+    other.set_parameters(tmp_path / "model.zip")
+    ours, theirs = model.policy.state_dict(), other.policy.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_the_least_return_of_steps_that_were_done_is_their_discounted_sum():
