@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from planner.layout import Layout
 from planner.storage import DamagedError, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
 
-from .policy import GoalActorCritic, network_settings
+from .policy import GoalActorCritic, GoalCritic, network_settings
 
 Array = NDArray[np.floating]
 
@@ -60,8 +60,11 @@ class GoalAgent:
         """(B, S), the (B, G) goals they achieve, (B, G) -> (K, B) returns of the deterministic action, by each critic."""
         parts = {"observation": states, "achieved_goal": achieved, "desired_goal": goals}
         observation = {name: torch.as_tensor(np.asarray(values, np.float32)) for name, values in parts.items()}
-        actions = self.policy.actor(observation, deterministic=True)
-        return torch.cat(self.policy.critic(observation, actions), dim=1).T.numpy()
+        actor, critic = self.policy.actor, self.policy.critic
+        assert isinstance(critic, GoalCritic)  # for the type checker; the policy makes no other
+        features = critic.features_extractor(observation)  # most of the work; the actor sees the same
+        actions = torch.tanh(actor.mu(actor.latent_pi(features)))
+        return torch.cat(critic.returns(features, actions), dim=1).T.numpy()
 
     def files(self) -> dict[str, bytes]:
         """What `load_agent` reads. FloatingPointError, naming the tensor, if a weight is not finite."""

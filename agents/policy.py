@@ -24,7 +24,10 @@ class GoalCritic(ContinuousCritic):
     features_extractor: GoalFeatures
 
     def forward(self, obs: Any, actions: Tensor) -> tuple[Tensor, ...]:
-        features = self.extract_features(obs, self.features_extractor)
+        return self.returns(self.extract_features(obs, self.features_extractor), actions)
+
+    def returns(self, features: Tensor, actions: Tensor) -> tuple[Tensor, ...]:
+        """(B, F), (B, A) in [-1, 1] -> (B, 1) by each network."""
         prior, inputs = self.features_extractor.prior_return(features), torch.cat([features, actions], dim=1)
         return tuple(prior + network(inputs) for network in self.q_networks)
 

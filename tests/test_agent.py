@@ -102,6 +102,16 @@ def blank(model):
         torch.nn.init.zeros_(network.features_extractor.ways.quasimetric.layers[-1].bias)
 
 
+def test_returns_are_those_of_the_deterministic_action(model):
+    model = small_sac()
+    agent = trained_agent(model)
+    batch = model.replay_buffer.sample(50).observations
+    actions = model.policy.actor(batch, deterministic=True)
+    expected = torch.cat(model.policy.critic(batch, actions), dim=1).T.detach().numpy()
+    parts = [batch[key].numpy() for key in ("observation", "achieved_goal", "desired_goal")]
+    assert expected.shape == (2, 50) and np.allclose(agent.q_values(*parts), expected, atol=1e-5)
+
+
 def test_q_is_what_the_ways_promise_and_what_is_learnt_besides(model):
     """A goal 5 steps away along the visited ways promises -1 - 0.98 - 0.98^2 - 0.98^3, one within a step nothing to pay."""
     model = small_sac()
