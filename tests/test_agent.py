@@ -104,7 +104,7 @@ def blank(model):
 
 def test_returns_are_those_of_the_deterministic_action(model):
     model = small_sac()
-    agent = trained_agent(model)
+    agent = as_agent(model)
     batch = model.replay_buffer.sample(50).observations
     actions = model.policy.actor(batch, deterministic=True)
     expected = torch.cat(model.policy.critic(batch, actions), dim=1).T.detach().numpy()
