@@ -22,6 +22,7 @@ class PlaceCodes:
         assert isinstance(ways, nn.Module)  # for the type checker
         self._buffer, self._ways = buffer, ways
         self._learnt = [*ways.parameters(), *ways.buffers()]
+        # on a CPU its memory is taken as it is written to
         self._codes = torch.empty(2 * buffer.num_places, ways.code_size, device=self._learnt[0].device)
         self._seen = 0  # the buffer's `num_added` when it was last looked at
         self._versions: list[int] = []  # of what was learnt, then
