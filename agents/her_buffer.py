@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,27 +23,6 @@ _NEAREST_OF = 24  # random stored goals among which the spatially nearest become
 _NEXT_TO = 8  # stored states among which the one to practise from is drawn
 _REBUILD = 1.25  # growth of the buffer after which its places are put in order anew
 _APART = 1e6  # times the size of the world: how far apart the places of two maps are put
-
-
-class ReplayMemoryError(Exception):
-    """The replay buffer would not fit into this machine's memory."""
-
-
-def check_memory(observation_space: spaces.Space, action_space: spaces.Space, buffer_size: int, code_size: int) -> None:
-    """ReplayMemoryError, with the number of bytes, if a buffer of so many transitions exceeds the physical memory.
-
-    `code_size`: entries that `PlaceCodes` keeps of a place; each transition has two.
-
-    Asked before the start, since arrays take their memory only as they fill, hours later.
-    """
-    observation = sum(box.dtype.itemsize * spaces.flatdim(box) for box in observation_space.values())  # type: ignore[attr-defined]
-    others = 4 * spaces.flatdim(action_space) + 3 * 4 + 3 * 8  # reward, done, time-out; first and last step of the episode, map
-    needed = buffer_size * (2 * (observation + 4 * code_size) + others)
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > there:
-        raise ReplayMemoryError(
-            f"a replay buffer of {buffer_size} steps needs {needed} bytes, this machine has {there}; train for fewer steps"
-        )
 
 
 class HerSamples(NamedTuple):

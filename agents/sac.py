@@ -19,7 +19,8 @@ from planner.layout import Layout
 from .config import AgentConfig
 from .features import GoalFeatures
 from .finite import NotFiniteError
-from .her_buffer import HerBuffer, check_memory
+from .her_buffer import HerBuffer
+from .memory import check_memory
 from .place_codes import PlaceCodes
 from .policy import GoalActorCritic, network_settings
 from .stacked import stack_actor, stack_critics

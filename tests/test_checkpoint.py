@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 import envs  # noqa: F401
 from agents.checkpoint import Legs, restore, stored_steps, training_files
 from agents.config import AgentConfig
-from agents.her_buffer import ReplayMemoryError, check_memory
+from agents.memory import ReplayMemoryError, check_memory
 from agents.sac import GoalSAC
 from planner.distances.local import LocalDistanceConfig
 from planner.storage import DamagedError, write_files

@@ -1,0 +1,28 @@
+"""Will the replay fit into this machine's memory?"""
+
+from __future__ import annotations
+
+import os
+
+from gymnasium import spaces
+
+
+class ReplayMemoryError(Exception):
+    """The replay buffer would not fit into this machine's memory."""
+
+
+def check_memory(observation_space: spaces.Space, action_space: spaces.Space, buffer_size: int, code_size: int) -> None:
+    """ReplayMemoryError, with the number of bytes, if a buffer of so many transitions exceeds the physical memory.
+
+    `code_size`: entries that `PlaceCodes` keeps of a place; each transition has two.
+
+    Asked before the start, since arrays take their memory only as they fill, hours later.
+    """
+    observation = sum(box.dtype.itemsize * spaces.flatdim(box) for box in observation_space.values())  # type: ignore[attr-defined]
+    others = 4 * spaces.flatdim(action_space) + 3 * 4 + 3 * 8  # reward, done, time-out; first and last step of the episode, map
+    needed = buffer_size * (2 * (observation + 4 * code_size) + others)
+    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > there:
+        raise ReplayMemoryError(
+            f"a replay buffer of {buffer_size} steps needs {needed} bytes, this machine has {there}; train for fewer steps"
+        )
