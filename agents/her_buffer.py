@@ -131,7 +131,6 @@ class HerBuffer(DictReplayBuffer):
         observations["desired_goal"] = next_observations["desired_goal"] = goals
         realised = np.full(batch_size, np.inf, dtype=np.float32)
         realised[future] = taken
-        before = steps * self.n_envs + envs
         return HerSamples(
             observations={key: self.to_torch(values) for key, values in observations.items()},
             actions=self.to_torch(self.actions[steps, envs]),
@@ -139,7 +138,7 @@ class HerBuffer(DictReplayBuffer):
             dones=self.to_torch((rewards == 0.0).astype(np.float32)[:, None]),
             rewards=self.to_torch(rewards[:, None]),
             realised=self.to_torch(realised[:, None]),
-            places=self.to_torch(np.stack([before, before + self.num_places])),
+            places=self.to_torch(np.stack([self._place(steps, envs, after) for after in (False, True)])),
             goal_places=self.to_torch(chosen),
         )
 
@@ -151,8 +150,7 @@ class HerBuffer(DictReplayBuffer):
         ahead = self.rng.integers(least, self.relabel_horizon + 1, size=len(steps))
         ahead = np.minimum(ahead, self.last_step[steps, envs] - steps + 1)
         here = ahead == 0
-        places = np.where(here, steps, steps + ahead - 1) * self.n_envs + envs + np.where(here, 0, self.num_places)
-        return places, np.where(here, np.inf, ahead)
+        return self._place(np.where(here, steps, steps + ahead - 1), envs, ~here), np.where(here, np.inf, ahead)
 
     def nearby_places(self, achieved: Array, maps: NDArray) -> NDArray:
         """(B, G), (B,) -> (B,): per row, the spatially nearest of 1 to 24 random stored places, near ones and farther ones."""
@@ -162,7 +160,7 @@ class HerBuffer(DictReplayBuffer):
         tried = (_NEAREST_OF + 1.0) ** self.rng.random(len(achieved))  # log-uniform
         nearest = np.where(np.arange(_NEAREST_OF) < tried[:, None], gaps, np.inf).argmin(axis=1)
         rows = np.arange(len(achieved))
-        return self.num_places + steps[rows, nearest] * self.n_envs + envs[rows, nearest]
+        return self._place(steps[rows, nearest], envs[rows, nearest], True)
 
     def practice_goals(self, achieved: Array, maps: NDArray) -> tuple[Array, NDArray[np.bool_]]:
         """(B, G), (B,) -> goals (B, G) some steps on from a stored state that is next to it, and where there is any (B,).
@@ -186,11 +184,14 @@ class HerBuffer(DictReplayBuffer):
         t n_envs + e, the one after it `num_places` more."""
         return self.buffer_size * self.n_envs
 
+    def _place(self, steps: NDArray, envs: NDArray, after: NDArray | bool) -> NDArray:
+        return steps * self.n_envs + envs + self.num_places * np.asarray(after)
+
     def places_since(self, num_added: int) -> NDArray:
         """Numbers of the places before all steps that are stored and came in since there were `num_added`."""
         fresh = min(self.num_added - num_added, self.buffer_size)
         steps = (self.pos - fresh + np.arange(fresh)) % self.buffer_size
-        return (steps[:, None] * self.n_envs + np.arange(self.n_envs)).reshape(-1)
+        return self._place(steps[:, None], np.arange(self.n_envs), False).reshape(-1)
 
     def goals_at(self, places: NDArray) -> Array:
         """(B,) numbers -> (B, G)"""

@@ -17,13 +17,13 @@ from torch import Tensor
 from planner.layout import Layout
 
 from .config import AgentConfig
-from .features import GoalFeatures
 from .finite import NotFiniteError
 from .her_buffer import HerBuffer
 from .memory import check_memory
 from .place_codes import PlaceCodes
 from .policy import GoalActorCritic, network_settings
 from .stacked import stack_actor, stack_critics
+from .ways import WaysOfOneMap
 
 _LOG_STD = (-20.0, 2.0)  # stable-baselines3's own bounds
 _GROWTH = 2  # of what was visited, after which the ways over it are learnt anew
@@ -59,7 +59,8 @@ class GoalSAC(SAC):
         buffer_size = math.ceil(total_steps / env.num_envs) * env.num_envs  # all of it: nothing is overwritten
         observation_space = env.observation_space
         assert isinstance(observation_space, spaces.Dict)  # for the type checker; the guard admits no other
-        code_size = GoalFeatures(observation_space, config.discount).ways.code_size if self.layout is None else 0
+        goal_size = spaces.flatdim(observation_space["desired_goal"])
+        code_size = WaysOfOneMap(goal_size).code_size if self.layout is None else 0
         check_memory(observation_space, env.action_space, buffer_size, code_size)
         super().__init__(
             GoalActorCritic,
