@@ -59,12 +59,13 @@ class GoalAgent:
     def q_values(self, states: Array, achieved: Array, goals: Array) -> Array:
         """(B, S), the (B, G) goals they achieve, (B, G) -> (K, B) returns of the deterministic action, by each critic."""
         parts = {"observation": states, "achieved_goal": achieved, "desired_goal": goals}
-        observation = {name: torch.as_tensor(np.asarray(values, np.float32)) for name, values in parts.items()}
+        device = self.policy.device
+        observation = {name: torch.as_tensor(np.asarray(values, np.float32), device=device) for name, values in parts.items()}
         actor, critic = self.policy.actor, self.policy.critic
         assert isinstance(critic, GoalCritic)  # for the type checker; the policy makes no other
         features = critic.features_extractor(observation)  # most of the work; the actor sees the same
         actions = torch.tanh(actor.mu(actor.latent_pi(features)))
-        return torch.cat(critic.returns(features, actions), dim=1).T.numpy()
+        return torch.cat(critic.returns(features, actions), dim=1).T.cpu().numpy()
 
     def files(self) -> dict[str, bytes]:
         """What `load_agent` reads. FloatingPointError, naming the tensor, if a weight is not finite."""

@@ -35,7 +35,7 @@ class HerSamples(NamedTuple):
     rewards: Tensor  # (B, 1)
     realised: Tensor  # (B, 1) env steps in which the goal was reached from here, once; inf where it is not known
     places: Tensor  # (2, B) numbers of the places before and after, see `HerBuffer.num_places`
-    goal_places: Tensor  # (B,) of the goals, where these were achieved; -1 for others
+    goal_places: Tensor  # (R,) of the first R goals, which were achieved; the others may never have been
 
 
 class HerBuffer(DictReplayBuffer):
@@ -120,11 +120,10 @@ class HerBuffer(DictReplayBuffer):
         achieved = self.next_observations["achieved_goal"][steps, envs]
         num_future, num_nearby = int(batch_size * self.future_share), int(batch_size * self.nearby_share)
         future, nearby = slice(0, num_future), slice(num_future, num_future + num_nearby)
-        chosen = np.full(batch_size, -1)
-        chosen[future], taken = self.future_places(steps[future], envs[future])
-        chosen[nearby] = self.nearby_places(achieved[nearby], self.maps[steps[nearby], envs[nearby]])
+        reached, taken = self.future_places(steps[future], envs[future])
+        chosen = np.concatenate([reached, self.nearby_places(achieved[nearby], self.maps[steps[nearby], envs[nearby]])])
         goals = self.observations["desired_goal"][steps, envs]
-        goals[: nearby.stop] = self.goals_at(chosen[: nearby.stop])
+        goals[: nearby.stop] = self.goals_at(chosen)
         rewards = self.rewards_for(achieved, goals)
         observations = {key: values[steps, envs] for key, values in self.observations.items()}
         next_observations = {key: values[steps, envs] for key, values in self.next_observations.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import torch
 from gymnasium import spaces
 
 
@@ -11,18 +12,28 @@ class ReplayMemoryError(Exception):
     """The replay buffer would not fit into this machine's memory."""
 
 
-def check_memory(observation_space: spaces.Space, action_space: spaces.Space, buffer_size: int, code_size: int) -> None:
-    """ReplayMemoryError, with the number of bytes, if a buffer of so many transitions exceeds the physical memory.
+def check_memory(
+    observation_space: spaces.Space, action_space: spaces.Space, buffer_size: int, code_size: int, device: torch.device
+) -> None:
+    """ReplayMemoryError, with the number of bytes, if a buffer of so many transitions exceeds the memory there is.
 
-    `code_size`: entries that `PlaceCodes` keeps of a place; each transition has two.
+    `code_size`: entries that `PlaceCodes` keeps of a place, where the agent is trained; each transition has two.
 
     Asked before the start, since arrays take their memory only as they fill, hours later.
     """
     observation = sum(box.dtype.itemsize * spaces.flatdim(box) for box in observation_space.values())  # type: ignore[attr-defined]
     others = 4 * spaces.flatdim(action_space) + 3 * 4 + 3 * 8  # reward, done, time-out; first and last step of the episode, map
-    needed = buffer_size * (2 * (observation + 4 * code_size) + others)
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    steps, codes = buffer_size * (2 * observation + others), buffer_size * 2 * 4 * code_size
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if device.type == "cuda":
+        _check(buffer_size, codes, torch.cuda.mem_get_info(device)[0], "the GPU has")
+    else:
+        steps += codes
+    _check(buffer_size, steps, physical, "this machine has")
+
+
+def _check(buffer_size: int, needed: int, there: int, where: str) -> None:
     if needed > there:
         raise ReplayMemoryError(
-            f"a replay buffer of {buffer_size} steps needs {needed} bytes, this machine has {there}; train for fewer steps"
+            f"a replay buffer of {buffer_size} steps needs {needed} bytes, {where} {there}; train for fewer steps"
         )

@@ -1,11 +1,12 @@
-"""What the ways tell of each stored place, worked out once and kept."""
+"""What the ways tell of the places in a batch: of each stored place worked out once and kept, or asked each time."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from .her_buffer import HerBuffer, HerSamples
+from .her_buffer import HerBuffer
+from .update import Inputs
 from .ways import Ways
 
 _AT_ONCE = 4_096  # places
@@ -44,10 +45,24 @@ class PlaceCodes:
             states, goals = (buffer.to_torch(values(numbers.numpy())) for values in (buffer.states_at, buffer.goals_at))
             self._codes[numbers] = self._ways.code(states, goals)
 
-    def of(self, batch: HerSamples) -> tuple[Tensor, Tensor]:
-        """Codes of where each step began and ended (2, B, code_size), and of the goals (B, goal_code_size)."""
+    def of(self, batch: Inputs) -> tuple[Tensor, Tensor]:
         codes = self._codes.index_select(0, batch.places.reshape(-1)).reshape(*batch.places.shape, -1)
-        goals = self._codes[:, : self._ways.goal_code_size].index_select(0, batch.goal_places.clamp(min=0))
-        pursued = (batch.goal_places < 0).nonzero()[:, 0]  # which nobody may have achieved
-        goals[pursued] = self._ways.code_goals(batch.observations["desired_goal"][pursued])
-        return codes, goals
+        kept = self._codes[:, : self._ways.goal_code_size].index_select(0, batch.goal_places)
+        pursued = batch.desired[len(kept) :]  # which nobody may have achieved
+        return codes, torch.cat([kept, self._ways.code_goals(pursued)])
+
+
+class FreshCodes:
+    """Asked of the ways each time, where nothing in them would have to be worked out."""
+
+    def __init__(self, ways: Ways) -> None:
+        self._ways = ways
+
+    def update(self) -> None:
+        pass
+
+    def forget(self) -> None:
+        pass
+
+    def of(self, batch: Inputs) -> tuple[Tensor, Tensor]:
+        return self._ways.code(batch.states, batch.achieved), self._ways.code_goals(batch.desired)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 from gymnasium import spaces
 from stable_baselines3 import SAC
-from stable_baselines3.common.utils import set_random_seed
+from stable_baselines3.common.utils import get_device, set_random_seed
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
@@ -20,14 +19,12 @@ from .config import AgentConfig
 from .finite import NotFiniteError
 from .her_buffer import HerBuffer
 from .memory import check_memory
-from .place_codes import PlaceCodes
+from .place_codes import FreshCodes, PlaceCodes
 from .policy import GoalActorCritic, network_settings
-from .stacked import stack_actor, stack_critics
+from .update import Codes, Entropy, SacUpdate
 from .ways import WaysOfOneMap
 
-_LOG_STD = (-20.0, 2.0)  # stable-baselines3's own bounds
 _GROWTH = 2  # of what was visited, after which the ways over it are learnt anew
-_TANH_MARGIN = 1e-6  # keeps the logarithm finite; stable-baselines3's own
 
 
 class GoalSAC(SAC):
@@ -37,10 +34,10 @@ class GoalSAC(SAC):
       steps. The actor still maximises Q plus entropy.
     - While collecting, most goals pursued are near ones from the buffer: plans are chains of short links, so the short
       links are what must be practised.
-    - The update does the same arithmetic with less work: what its features tell of a place once per place, no
-      weight gradients in the actor's pass, fused Adam.
+    - The update does the same arithmetic with less work (`SacUpdate`).
     """
 
+    policy: GoalActorCritic
     replay_buffer: HerBuffer
     log_ent_coef: Any  # always learned here, so never None; Any because SB3 declares it None-able
     ent_coef_optimizer: Any
@@ -61,7 +58,7 @@ class GoalSAC(SAC):
         assert isinstance(observation_space, spaces.Dict)  # for the type checker; the guard admits no other
         goal_size = spaces.flatdim(observation_space["desired_goal"])
         code_size = WaysOfOneMap(goal_size).code_size if self.layout is None else 0
-        check_memory(observation_space, env.action_space, buffer_size, code_size)
+        check_memory(observation_space, env.action_space, buffer_size, code_size, get_device(device))
         super().__init__(
             GoalActorCritic,
             env,
@@ -113,8 +110,7 @@ class GoalSAC(SAC):
         self.action_space.seed(seed)
         self.replay_buffer.seed(seed)
         self.replay_buffer.begin_episodes()
-        if self._codes is not None:
-            self._codes.forget()
+        self._codes.forget()
         self._practice = None
         self._practising[:] = False
         self._pursued_for[:] = 0
@@ -128,69 +124,28 @@ class GoalSAC(SAC):
         self.ep_info_buffer = deque(episodes, maxlen=self._stats_window_size)
         self.ep_success_buffer = deque(successes, maxlen=self._stats_window_size)
 
+    def set_parameters(self, *args: Any, **kwargs: Any) -> None:
+        super().set_parameters(*args, **kwargs)
+        self._sac_update.launch_anew()
+
     def _excluded_save_params(self) -> list[str]:
         # the buffer is not saved either, from which the codes follow, and whose settings hold the env
-        return [*super()._excluded_save_params(), "_codes", "replay_buffer_kwargs"]
+        return [*super()._excluded_save_params(), "_codes", "_sac_update", "replay_buffer_kwargs"]
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        self._critics = stack_critics(self.critic.q_networks)
-        self._targets = stack_critics(self.critic_target.q_networks)
-        self._actor = stack_actor(self.actor.latent_pi, self.actor.mu, self.actor.log_std)
+        ways = self.actor.features_extractor.ways
         # a place's code in many maps holds nothing that would have to be worked out
-        self._codes = PlaceCodes(self.replay_buffer, self.actor.features_extractor.ways) if self.layout is None else None
+        self._codes: Codes = PlaceCodes(self.replay_buffer, ways) if self.layout is None else FreshCodes(ways)
+        entropy = Entropy(self.log_ent_coef, self.ent_coef_optimizer, float(self.target_entropy))
+        self._sac_update = SacUpdate(self.policy, self._codes, entropy, self.gamma, self.tau)
 
-    @torch.no_grad()
     def _update(self, batch: Any) -> dict[str, Tensor]:
-        size = len(batch.rewards)
-        extractor = self.actor.features_extractor
-        before, after = batch.observations, batch.next_observations
-        states, achieved = (torch.stack([before[key], after[key]]) for key in ("observation", "achieved_goal"))
-        if self._codes is None:
-            codes, goal_codes = extractor.ways.code(states, achieved), extractor.ways.code_goals(before["desired_goal"])
-        else:
-            self._codes.update()
-            codes, goal_codes = self._codes.of(batch)
-        both = extractor.of(states, achieved, before["desired_goal"], extractor.ways.tell(codes, goal_codes))
-        features, next_features = both
-        prior, next_prior = extractor.prior_return(both)
-
-        next_actions = squash(self._actor.forward(next_features)[0]).actions
-        next_q = next_prior + self._targets.forward(torch.cat([next_features, next_actions], dim=1)).amin(dim=0)
-        target = batch.rewards + (1 - batch.dones) * self.gamma * next_q  # (B, 1)
-        # What has been done in so many steps can be done in so many: around a corner the policy's own return says nothing,
-        # however good an action is, until all that follows is right.
-        target = torch.maximum(target, least_return(batch.realised, self.gamma))
-
-        errors = self._critics.forward(torch.cat([features, batch.actions], dim=1)) - (target - prior)  # (K, B, 1)
-        critic_loss = 0.5 * errors.square().mean(dim=1).sum()
-        if not math.isfinite(critic_loss):  # before it gets into a weight
-            loss, step = float(critic_loss), self.num_timesteps
-            raise NotFiniteError(f"the critic's loss is {loss} at step {step}; lower the learning rate")
-        self._critics.backward(errors / size)  # of half the mean squared error, summed over the critics
-        self.critic.optimizer.step()
-
-        entropy_weight = self.log_ent_coef.exp()
-        sample = squash(self._actor.forward(features)[0])
-        q_values = self._critics.forward(torch.cat([features, sample.actions], dim=1))
-        q, lowest = q_values.min(dim=0)
-        by_q = torch.zeros_like(q_values).scatter_(0, lowest[None], -1 / size)
-        by_actions = self._critics.backward(by_q, of_weights=False, of_inputs=sample.actions.shape[1])
-        assert by_actions is not None  # for the type checker
-        self._actor.backward(squash_gradient(sample, by_actions, entropy_weight / size)[None])
-        self.actor.optimizer.step()
-
-        # d/dx of -(x (log_prob + target_entropy)).mean()
-        self.log_ent_coef.grad = -(sample.log_prob.mean() + self.target_entropy).reshape(1)
-        self.ent_coef_optimizer.step()
-
-        for ours, theirs in ((self._targets.weights, self._critics.weights), (self._targets.biases, self._critics.biases)):
-            torch._foreach_lerp_(ours, theirs, self.tau)
-        return {
-            "critic_loss": critic_loss,
-            "actor_loss": (entropy_weight * sample.log_prob - (prior + q)[:, 0]).mean(),
-            "ent_coef": entropy_weight,
-        }
+        self._codes.update()
+        loss = float(self._sac_update.gradients(batch))
+        if not math.isfinite(loss):  # before it gets into a weight
+            raise NotFiniteError(f"the critic's loss is {loss} at step {self.num_timesteps}; lower the learning rate")
+        return self._sac_update.steps()
 
     def _fit_features(self) -> None:
         buffer = self.replay_buffer
@@ -271,48 +226,3 @@ def layout_of(env: VecEnv) -> Layout | None:
     if layout.size >= state.shape[0]:
         raise ValueError(f"layout_shape {layout.shape} asks for more entries than the {state.shape[0]} of the observation")
     return layout
-
-
-def least_return(steps: Tensor, discount: float) -> Tensor:
-    """Env steps in which a goal was once reached -> a return no optimal one is below; any shape, -inf for inf.
-
-    -1 per step and 0 on the last one: -(1 - discount^(steps - 1)) / (1 - discount) (optimality tightening, arXiv:1611.01606,
-    with hindsight's goals). It holds where the env is deterministic, and is optimistic where it is not.
-    """
-    return torch.where(steps.isfinite(), -(1 - discount ** (steps - 1)) / (1 - discount), -torch.inf)
-
-
-class Sample(NamedTuple):
-    """Actions drawn from a squashed Gaussian, and what its gradient needs."""
-
-    actions: Tensor  # (B, A) in [-1, 1]
-    log_prob: Tensor  # (B,)
-    log_std: Tensor  # (B, A), clamped
-    inside: Tensor  # (B, A) where the clamp did nothing
-    noise: Tensor  # (B, A)
-
-
-def squash(outputs: Tensor) -> Sample:
-    """(B, 2 A) means and log standard deviations -> tanh of a draw, with its log-density (arXiv:1812.05905, eq. 26).
-
-    The numbers of stable-baselines3's SquashedDiagGaussianDistribution, without its objects.
-    """
-    mean, log_std = outputs.chunk(2, dim=1)
-    clamped = log_std.clamp(*_LOG_STD)
-    noise = torch.randn_like(mean)
-    actions = torch.tanh(mean + clamped.exp() * noise)
-    log_normal = -0.5 * noise.square() - clamped - 0.5 * math.log(2 * math.pi)
-    log_prob = (log_normal - torch.log(1 - actions.square() + _TANH_MARGIN)).sum(dim=1)
-    return Sample(actions, log_prob, clamped, clamped == log_std, noise)
-
-
-def squash_gradient(sample: Sample, by_actions: Tensor, by_log_prob: Tensor | float) -> Tensor:
-    """A loss's gradient by the sample's actions (B, A) and log_prob (one number) -> by the outputs (B, 2 A) squashed.
-
-    d log_prob / d action is 2 a / (1 - a^2), besides -1 per log standard deviation; d action / d mean is 1 - a^2, and by
-    the log standard deviation std * noise times that.
-    """
-    slope = 1 - sample.actions.square()
-    by_mean = (by_actions + by_log_prob * 2 * sample.actions / (slope + _TANH_MARGIN)) * slope
-    by_log_std = (by_mean * sample.log_std.exp() * sample.noise - by_log_prob) * sample.inside
-    return torch.cat([by_mean, by_log_std], dim=1)

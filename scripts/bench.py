@@ -116,14 +116,22 @@ def bench_truth(options: Options) -> list[dict[str, Any]]:
 
 
 def bench_agent(options: Options) -> list[dict[str, Any]]:
-    """Training steps, hindsight batches and distance matrices per second, against stable-baselines3's SAC and HER."""
+    """Training steps, hindsight batches and distance matrices per second, against stable-baselines3's SAC and HER; updates
+    on a GPU, where there is one."""
+    import torch
+
     from scripts import bench_agent as agent
 
-    return [
+    rows = [
         make_row("training, 256-256, 2 threads", "env steps/s", "stock SAC + HER", agent.training_speed(options.repeats)),
         make_row("batches of 256 from 1,000,000", "batches/s", "stock HER", agent.sampling_speed(options.repeats)),
         make_row("1,000 x 1,000 distances", "matrices/s", "two-critic Q", agent.pairwise_speed(options.repeats)),
     ]
+    if torch.cuda.is_available():
+        rows.append(
+            make_row("updates on the GPU, 256-256", "updates/s", "operation by operation", agent.gpu_speed(options.repeats))
+        )
+    return rows
 
 
 def bench_solve(options: Options) -> list[dict[str, Any]]:

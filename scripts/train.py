@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -14,6 +14,7 @@ from planner.energy.config import ENERGY_IN_MAPS, UNUSED_IN_MAPS, EnergyConfig
 from scripts.common import UsageError, parse_env_kwargs, run
 
 _FITTED = ("distances/", "samplers/", "energy/", "links.json", "timing.json")  # files of a run that follow its training
+_OF_A_CALL = {"resume", "steps", "device", "progress", "tensorboard"}  # options that may differ when a training is taken up again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class Options:
     steps: int = 30_000  # env steps
     checkpoint_every: int = 10_000  # env steps; fresh episodes begin then, so that a resumed training goes on bit for bit
     seed: int = 0
+    device: Literal["cpu", "cuda"] = "cpu"  # of the agent's updates; only those on the CPU are the same bit for bit each time
     progress: bool = True  # show progress bars
     tensorboard: bool = True  # write TensorBoard logs beside progress.csv
     agent: AgentConfig = field(default_factory=AgentConfig)
@@ -69,8 +71,8 @@ def _resumed(options: Options) -> Options:
     from planner.storage import read_file
 
     asked = {name for name in Options.__dataclass_fields__ if getattr(options, name) != getattr(Options(), name)}
-    if asked - {"resume", "steps", "progress", "tensorboard"}:
-        others = ", ".join(sorted(asked - {"resume", "steps", "progress", "tensorboard"}))
+    if asked - _OF_A_CALL:
+        others = ", ".join(sorted(asked - _OF_A_CALL))
         raise UsageError(f"--resume takes a run's own settings; leave {others} out, or begin a new run")
     assert options.resume is not None
     config = json.loads(read_file(options.resume, "config.json"))
@@ -82,7 +84,7 @@ def _resumed(options: Options) -> Options:
         agent, energy = AgentConfig(**config.pop("agent")), EnergyConfig.from_settings(config.pop("energy"))
     except ValueError as error:
         raise UsageError(f"{options.resume}: {error}") from None
-    mine = {name: getattr(options, name) for name in ("resume", "steps", "progress", "tensorboard")}
+    mine = {name: getattr(options, name) for name in _OF_A_CALL}
     return Options(**{**config, **mine, "out": options.resume}, agent=agent, energy=energy)
 
 
@@ -98,13 +100,15 @@ def _train(options: Options, batch: Any) -> None:
     from planner.data import pack_trajectories
     from planner.storage import arrays_to_bytes, json_to_bytes, stored_names, write_files
 
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: PyTorch sees no GPU here; leave it out, or install a PyTorch built for yours")
     torch.set_num_threads(1)
     assert options.out is not None
     out = options.out
     began = time.perf_counter()
     vec_env = VecMonitor(FiniteVecEnv(BatchVecEnv(batch)))
     try:
-        model = GoalSAC(vec_env, options.agent, options.steps, options.seed)
+        model = GoalSAC(vec_env, options.agent, options.steps, options.seed, options.device)
     except ValueError as error:  # its layout_shape is wrong
         raise UsageError(f"{options.env}: {error}") from None
     if options.resume is not None:

@@ -7,8 +7,8 @@ import torch
 from stable_baselines3.common.distributions import SquashedDiagGaussianDistribution
 from torch import nn
 
-from agents.sac import squash, squash_gradient
 from agents.stacked import StackedNetworks, stack_actor, stack_critics
+from agents.update import squash, squash_gradient
 
 
 def body(*widths):

@@ -1,0 +1,200 @@
+"""SAC's update (arXiv:1812.05905) with an entropy-free critic target: the same arithmetic with less work."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from .cuda_graph import in_one_launch
+from .her_buffer import HerSamples
+from .policy import GoalActorCritic
+from .stacked import stack_actor, stack_critics
+
+_LOG_STD = (-20.0, 2.0)  # stable-baselines3's own bounds
+_TANH_MARGIN = 1e-6  # keeps the logarithm finite; stable-baselines3's own
+
+
+class Entropy(NamedTuple):
+    """How the bonus for it is weighed, and learnt."""
+
+    log_weight: Tensor  # (1,)
+    optimizer: torch.optim.Optimizer
+    target: float
+
+
+class Inputs(NamedTuple):
+    """A batch, each of whose places is before the step or after it."""
+
+    states: Tensor  # (2, B, S)
+    achieved: Tensor  # (2, B, G)
+    desired: Tensor  # (B, G)
+    actions: Tensor  # (B, A)
+    rewards: Tensor  # (B, 1)
+    dones: Tensor  # (B, 1)
+    realised: Tensor  # (B, 1), places (2, B) and goal_places as in `HerSamples`
+    places: Tensor
+    goal_places: Tensor
+
+    @classmethod
+    def of(cls, batch: HerSamples) -> Inputs:
+        before, after = batch.observations, batch.next_observations
+        states, achieved = (torch.stack([before[key], after[key]]) for key in ("observation", "achieved_goal"))
+        alone = batch.actions, batch.rewards, batch.dones, batch.realised, batch.places, batch.goal_places
+        return cls(states, achieved, before["desired_goal"], *alone)
+
+
+class Codes(Protocol):
+    """What the ways tell of the places in a batch."""
+
+    def update(self) -> None:
+        """Take notice of what has been stored and learnt since."""
+        ...
+
+    def forget(self) -> None:
+        """Nothing that was worked out before counts any more."""
+        ...
+
+    def of(self, batch: Inputs) -> tuple[Tensor, Tensor]:
+        """Codes of where each step began and ended (2, B, code_size), and of the goals (B, goal_code_size)."""
+        ...
+
+
+class SacUpdate:
+    """In two halves, so that a loss that is not finite can be seen before it gets into a weight.
+
+    What the features tell of a place is worked out once per place (`Codes`), networks of one shape run as one
+    (`StackedNetworks`), nothing has a graph of gradients, and there are no weight gradients in the actor's pass. On a GPU, where
+    at these sizes each of the hundred small operations costs its launch and nothing else, each half is one launch.
+    """
+
+    def __init__(self, policy: GoalActorCritic, codes: Codes, entropy: Entropy, discount: float, tau: float) -> None:
+        actor: Any = policy.actor
+        self._extractor, self._codes, self._entropy = actor.features_extractor, codes, entropy
+        both: Any = policy.critic, policy.critic_target
+        self._critics, self._targets = (stack_critics(critic.q_networks) for critic in both)
+        self._actor = stack_actor(actor.latent_pi, actor.mu, actor.log_std)
+        self._optimizers = policy.critic.optimizer, actor.optimizer
+        self._discount, self._tau = discount, tau
+        self.launch_anew()
+
+    def launch_anew(self, at_once: bool = True) -> None:
+        """Needed when tensors are not where they were: an optimiser has been loaded. Without `at_once` a GPU is handed the
+        operations one by one."""
+        device = self._entropy.log_weight.device
+        optimizers = (*self._optimizers, self._entropy.optimizer)
+        self._first, self._second = self._gradients, self._steps
+        if device.type == "cuda":
+            for optimizer in optimizers:  # which must not count their steps on the host
+                for group in optimizer.param_groups:
+                    group["capturable"] = True
+                for state in optimizer.state.values():
+                    state["step"] = state["step"].to(device)
+            if at_once:
+                self._first, self._second = in_one_launch(self._gradients), in_one_launch(self._steps)
+
+    def gradients(self, batch: HerSamples) -> Tensor:
+        """Of the critics, which are not changed yet -> their loss ()."""
+        return self._first(*Inputs.of(batch))
+
+    def steps(self) -> dict[str, Tensor]:
+        """Change critics, actor, the weight of entropy and the targets after the last `gradients` -> what is worth logging."""
+        return self._second()
+
+    @torch.no_grad()
+    def _gradients(self, *parts: Tensor) -> Tensor:
+        batch = Inputs(*parts)
+        size = len(batch.rewards)
+        told = self._extractor.ways.tell(*self._codes.of(batch))
+        both = self._extractor.of(batch.states, batch.achieved, batch.desired, told)
+        self._features, next_features = both
+        self._prior, next_prior = self._extractor.prior_return(both)
+
+        next_actions = squash(self._actor.forward(next_features)[0]).actions
+        next_q = next_prior + self._targets.forward(torch.cat([next_features, next_actions], dim=1)).amin(dim=0)
+        target = batch.rewards + (1 - batch.dones) * self._discount * next_q  # (B, 1)
+        # What has been done in so many steps can be done in so many: around a corner the policy's own return says nothing,
+        # however good an action is, until all that follows is right.
+        target = torch.maximum(target, least_return(batch.realised, self._discount))
+
+        values = self._critics.forward(torch.cat([self._features, batch.actions], dim=1))  # (K, B, 1)
+        errors = values - (target - self._prior)
+        self._critics.backward(errors / size)  # of half the mean squared error, summed over the critics
+        self._critic_loss = 0.5 * errors.square().mean(dim=1).sum()
+        return self._critic_loss
+
+    @torch.no_grad()
+    def _steps(self) -> dict[str, Tensor]:
+        features, size = self._features, len(self._features)
+        critic_optimizer, actor_optimizer = self._optimizers
+        critic_optimizer.step()
+
+        log_weight, optimizer, target_entropy = self._entropy
+        entropy_weight = log_weight.exp()
+        sample = squash(self._actor.forward(features)[0])
+        q_values = self._critics.forward(torch.cat([features, sample.actions], dim=1))
+        q, lowest = q_values.min(dim=0)
+        by_q = torch.zeros_like(q_values).scatter_(0, lowest[None], -1 / size)
+        by_actions = self._critics.backward(by_q, of_weights=False, of_inputs=sample.actions.shape[1])
+        assert by_actions is not None  # for the type checker
+        self._actor.backward(squash_gradient(sample, by_actions, entropy_weight / size)[None])
+        actor_optimizer.step()
+
+        # d/dx of -(x (log_prob + target_entropy)).mean()
+        log_weight.grad = -(sample.log_prob.mean() + target_entropy).reshape(1)
+        optimizer.step()
+
+        for ours, theirs in ((self._targets.weights, self._critics.weights), (self._targets.biases, self._critics.biases)):
+            torch._foreach_lerp_(ours, theirs, self._tau)
+        return {
+            "critic_loss": self._critic_loss,
+            "actor_loss": (entropy_weight * sample.log_prob - (self._prior + q)[:, 0]).mean(),
+            "ent_coef": entropy_weight,
+        }
+
+
+def least_return(steps: Tensor, discount: float) -> Tensor:
+    """Env steps in which a goal was once reached -> a return no optimal one is below; any shape, -inf for inf.
+
+    -1 per step and 0 on the last one: -(1 - discount^(steps - 1)) / (1 - discount) (optimality tightening, arXiv:1611.01606,
+    with hindsight's goals). It holds where the env is deterministic, and is optimistic where it is not.
+    """
+    return torch.where(steps.isfinite(), -(1 - discount ** (steps - 1)) / (1 - discount), -torch.inf)
+
+
+class Sample(NamedTuple):
+    """Actions drawn from a squashed Gaussian, and what its gradient needs."""
+
+    actions: Tensor  # (B, A) in [-1, 1]
+    log_prob: Tensor  # (B,)
+    log_std: Tensor  # (B, A), clamped
+    inside: Tensor  # (B, A) where the clamp did nothing
+    noise: Tensor  # (B, A)
+
+
+def squash(outputs: Tensor) -> Sample:
+    """(B, 2 A) means and log standard deviations -> tanh of a draw, with its log-density (arXiv:1812.05905, eq. 26).
+
+    The numbers of stable-baselines3's SquashedDiagGaussianDistribution, without its objects.
+    """
+    mean, log_std = outputs.chunk(2, dim=1)
+    clamped = log_std.clamp(*_LOG_STD)
+    noise = torch.randn_like(mean)
+    actions = torch.tanh(mean + clamped.exp() * noise)
+    log_normal = -0.5 * noise.square() - clamped - 0.5 * math.log(2 * math.pi)
+    log_prob = (log_normal - torch.log(1 - actions.square() + _TANH_MARGIN)).sum(dim=1)
+    return Sample(actions, log_prob, clamped, clamped == log_std, noise)
+
+
+def squash_gradient(sample: Sample, by_actions: Tensor, by_log_prob: Tensor | float) -> Tensor:
+    """A loss's gradient by the sample's actions (B, A) and log_prob (one number) -> by the outputs (B, 2 A) squashed.
+
+    d log_prob / d action is 2 a / (1 - a^2), besides -1 per log standard deviation; d action / d mean is 1 - a^2, and by
+    the log standard deviation std * noise times that.
+    """
+    slope = 1 - sample.actions.square()
+    by_mean = (by_actions + by_log_prob * 2 * sample.actions / (slope + _TANH_MARGIN)) * slope
+    by_log_std = (by_mean * sample.log_std.exp() * sample.noise - by_log_prob) * sample.inside
+    return torch.cat([by_mean, by_log_std], dim=1)
