@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +15,7 @@ class AgentConfig:
     warmup_steps: int = 2_000  # env steps of uniformly random actions before the first update
     batch_size: int = 256
     hidden: tuple[int, ...] = (128, 128)  # units per layer of actor and critics
+    precision: Literal["float32", "bfloat16"] = "float32"  # of products in updates; the latter is quicker if networks are wide
     learning_rate: float = 1e-3
     discount: float = 0.98
     tau: float = 0.005  # share of the critics that goes into their targets per update
@@ -28,6 +30,8 @@ class AgentConfig:
         for name in ("num_envs", "warmup_steps", "batch_size", "relabel_horizon", "practice_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision must be float32 or bfloat16, got {self.precision}")
         if not 0 < self.discount < 1:
             raise ValueError(f"discount must lie in (0, 1), got {self.discount}")
         if self.arrival_moves < 0:

@@ -7,6 +7,7 @@ from collections import deque
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import spaces
 from stable_baselines3 import SAC
 from stable_baselines3.common.utils import get_device, set_random_seed
@@ -137,8 +138,10 @@ class GoalSAC(SAC):
         ways = self.actor.features_extractor.ways
         # a place's code in many maps holds nothing that would have to be worked out
         self._codes: Codes = PlaceCodes(self.replay_buffer, ways) if self.layout is None else FreshCodes(ways)
+        self.ent_coef_optimizer = torch.optim.Adam([self.log_ent_coef], lr=self.lr_schedule(1), fused=True)
         entropy = Entropy(self.log_ent_coef, self.ent_coef_optimizer, float(self.target_entropy))
-        self._sac_update = SacUpdate(self.policy, self._codes, entropy, self.gamma, self.tau)
+        dtype = getattr(torch, self.config.precision)
+        self._sac_update = SacUpdate(self.policy, self._codes, entropy, self.gamma, self.tau, dtype)
 
     def _update(self, batch: Any) -> dict[str, Tensor]:
         self._codes.update()

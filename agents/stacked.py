@@ -18,16 +18,19 @@ class StackedNetworks:
 
     The networks stay what they are to everybody else: optimisers, `state_dict` and `load_state_dict` work on the slices,
     in place. Only a move to another device would part the two. `heads` are the last layers, side by side: one per output
-    that a network has. ValueError unless all networks are Linear and ReLU in turn and of one shape.
+    that a network has. Products are worked out in `dtype`, but for the outputs' own; parameters, sums and steps stay in theirs.
+    ValueError unless all networks are Linear and ReLU in turn and of one shape.
     """
 
-    def __init__(self, bodies: Sequence[nn.Sequential], heads: Sequence[Sequence[nn.Linear]]) -> None:
+    def __init__(self, bodies: Sequence[nn.Sequential], heads: Sequence[Sequence[nn.Linear]], dtype: torch.dtype) -> None:
         layers = [_linear_layers(body) for body in bodies]
         if len({tuple(layer.weight.shape for layer in [*body, *own]) for body, own in zip(layers, heads, strict=True)}) != 1:
             raise ValueError("networks of different shapes cannot be stacked")
+        self._dtype = dtype
         self.weights: list[Tensor] = []  # (K, out, in) per layer
         self.biases: list[Tensor] = []  # (K, 1, out)
         self._weight_gradients: list[Tensor] = []
+        self._weight_products: list[Tensor] = []  # the gradients in `dtype`: the very same tensors, if it is theirs
         self._bias_gradients: list[Tensor] = []
         self._own_gradients: list[tuple[Tensor, Tensor]] = []  # of each parameter its slice
         for same in [[[layer] for layer in side] for side in zip(*layers, strict=True)] + [[list(own) for own in heads]]:
@@ -49,16 +52,19 @@ class StackedNetworks:
         self.weights.append(weight)
         self.biases.append(bias)
         self._weight_gradients.append(gradients[0])
+        self._weight_products.append(gradients[0].to(self._dtype))
         self._bias_gradients.append(gradients[1])
 
     @torch.no_grad()
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, F) -> (K, B, outputs). The activations are kept for `backward`, until the next call of this size."""
-        self._inputs = inputs.expand(len(self.biases[0]), *inputs.shape)
+        self._inputs = inputs.to(self._dtype).expand(len(self.biases[0]), *inputs.shape)
+        self._factors = [weights.to(self._dtype) for weights in self.weights]
         hidden = self._inputs
         for layer, memory in enumerate(self._activations(len(inputs))):
-            hidden = torch.baddbmm(self.biases[layer], hidden, self.weights[layer].mT, out=memory).relu_()
-        return torch.baddbmm(self.biases[-1], hidden, self.weights[-1].mT)
+            bias = self.biases[layer].to(self._dtype)
+            hidden = torch.baddbmm(bias, hidden, self._factors[layer].mT, out=memory).relu_()
+        return torch.baddbmm(self.biases[-1], hidden.to(self.weights[-1].dtype), self.weights[-1].mT)
 
     @torch.no_grad()
     def backward(self, gradient: Tensor, of_weights: bool = True, of_inputs: int = 0) -> Tensor | None:
@@ -68,17 +74,20 @@ class StackedNetworks:
         """
         size = self._inputs.shape[1]
         activations, spare = [self._inputs, *self._activations(size)], self._gradients(size)
+        gradient = gradient.to(self._dtype)
         for layer in reversed(range(len(self.weights))):
             if of_weights:
-                torch.bmm(gradient.mT, activations[layer], out=self._weight_gradients[layer])
-                torch.sum(gradient, dim=1, keepdim=True, out=self._bias_gradients[layer])
+                product = torch.bmm(gradient.mT, activations[layer], out=self._weight_products[layer])
+                self._weight_gradients[layer].copy_(product)
+                bias = self._bias_gradients[layer]
+                torch.sum(gradient, dim=1, keepdim=True, dtype=bias.dtype, out=bias)
             if layer > 0:
-                below = torch.bmm(gradient, self.weights[layer], out=spare[layer - 1])
+                below = torch.bmm(gradient, self._factors[layer], out=spare[layer - 1])
                 gradient = torch.ops.aten.threshold_backward.grad_input(below, activations[layer], 0, grad_input=below)
         if of_weights:
             for parameter, own in self._own_gradients:
                 parameter.grad = own
-        return torch.bmm(gradient, self.weights[0][..., -of_inputs:]).sum(dim=0) if of_inputs else None
+        return torch.bmm(gradient, self._factors[0][..., -of_inputs:]).sum(dim=0).to(self.weights[0].dtype) if of_inputs else None
 
     def _activations(self, batch_size: int) -> list[Tensor]:
         return self._memory_for(batch_size)[: len(self.weights) - 1]
@@ -90,7 +99,7 @@ class StackedNetworks:
         if batch_size not in self._memory:
             widths = [bias.shape[2] for bias in self.biases[:-1]]
             like = self.weights[0]
-            self._memory[batch_size] = [like.new_empty(len(like), batch_size, width) for width in widths * 2]
+            self._memory[batch_size] = [like.new_empty(len(like), batch_size, width, dtype=self._dtype) for width in widths * 2]
         return self._memory[batch_size]
 
 
@@ -101,12 +110,14 @@ def _linear_layers(body: nn.Sequential) -> list[nn.Linear]:
     return [layer for layer in body if isinstance(layer, nn.Linear)]
 
 
-def stack_critics(q_networks: Sequence[nn.Sequential]) -> StackedNetworks:
+def stack_critics(q_networks: Sequence[nn.Sequential], dtype: torch.dtype = torch.float32) -> StackedNetworks:
     """The networks of an SB3 `ContinuousCritic`: outputs (K, B, 1)."""
     layers = [list(network) for network in q_networks]
-    return StackedNetworks([nn.Sequential(*own[:-1]) for own in layers], [[own[-1]] for own in layers])  # type: ignore[list-item]
+    return StackedNetworks([nn.Sequential(*own[:-1]) for own in layers], [[own[-1]] for own in layers], dtype)  # type: ignore[list-item]
 
 
-def stack_actor(latent: nn.Sequential, mean: nn.Linear, log_std: nn.Linear) -> StackedNetworks:
+def stack_actor(
+    latent: nn.Sequential, mean: nn.Linear, log_std: nn.Linear, dtype: torch.dtype = torch.float32
+) -> StackedNetworks:
     """The networks of an SB3 SAC `Actor`: outputs (1, B, 2 A), the means and then the log standard deviations."""
-    return StackedNetworks([latent], [[mean, log_std]])
+    return StackedNetworks([latent], [[mean, log_std]], dtype)

@@ -70,12 +70,14 @@ class SacUpdate:
     at these sizes each of the hundred small operations costs its launch and nothing else, each half is one launch.
     """
 
-    def __init__(self, policy: GoalActorCritic, codes: Codes, entropy: Entropy, discount: float, tau: float) -> None:
+    def __init__(
+        self, policy: GoalActorCritic, codes: Codes, entropy: Entropy, discount: float, tau: float, dtype: torch.dtype
+    ) -> None:
         actor: Any = policy.actor
         self._extractor, self._codes, self._entropy = actor.features_extractor, codes, entropy
         both: Any = policy.critic, policy.critic_target
-        self._critics, self._targets = (stack_critics(critic.q_networks) for critic in both)
-        self._actor = stack_actor(actor.latent_pi, actor.mu, actor.log_std)
+        self._critics, self._targets = (stack_critics(critic.q_networks, dtype) for critic in both)
+        self._actor = stack_actor(actor.latent_pi, actor.mu, actor.log_std, dtype)
         self._optimizers = policy.critic.optimizer, actor.optimizer
         self._discount, self._tau = discount, tau
         self.launch_anew()

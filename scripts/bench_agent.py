@@ -19,15 +19,19 @@ _CURVE = (2_080, 2_160, 2_320, 2_640)  # env steps, multiples of 16; the first 2
 
 
 def training_speed(repeats: int) -> dict[str, list[float]]:
-    """Env steps per second with one update each, networks 256-256, batches of 256, one env, two threads."""
+    """Env steps per second with one update each, networks 256-256, batches of 256, one env, two threads.
+
+    "ours" and "rounded", whose products are in bfloat16, against the "peer".
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         models = {
             "ours": _our_agent("PointMass-v0", 1, (256, 256), 1.0, 100_000, 0),
+            "rounded": _our_agent("PointMass-v0", 1, (256, 256), 1.0, 100_000, 0, precision="bfloat16"),
             "peer": _stock("PointMass-v0", [256, 256], 0),
         }
-        speeds: dict[str, list[float]] = {"ours": [], "peer": []}
+        speeds: dict[str, list[float]] = {name: [] for name in models}
         for model in models.values():
             model.learn(1_100 if model is models["peer"] else 2_100)  # past the random steps
         for _ in range(repeats):
@@ -121,7 +125,14 @@ def success_while_learning(num_envs: int, seeds: int, on_done: Callable[[], None
 
 
 def _our_agent(
-    env: str, num_envs: int, hidden: tuple[int, ...], updates: float, steps: int, seed: int, device: str = "cpu"
+    env: str,
+    num_envs: int,
+    hidden: tuple[int, ...],
+    updates: float,
+    steps: int,
+    seed: int,
+    device: str = "cpu",
+    precision: Any = "float32",
 ) -> Any:
     from stable_baselines3.common.logger import Logger
 
@@ -130,7 +141,7 @@ def _our_agent(
     from agents.vec_env import BatchVecEnv
     from envs.loading import load_batch
 
-    config = AgentConfig(num_envs=num_envs, hidden=hidden, updates_per_step=updates)
+    config = AgentConfig(num_envs=num_envs, hidden=hidden, updates_per_step=updates, precision=precision)
     model = GoalSAC(BatchVecEnv(load_batch(env, num_envs)), config, steps, seed, device)
     model.set_logger(Logger(None, []))
     return model

@@ -9,6 +9,8 @@ from filelock import FileLock
 from straight import straight_experience
 
 from planner.data import Trajectory
+from planner.distances.local import LocalDistanceConfig
+from planner.distances.quasimetric import QuasimetricDistanceConfig
 from planner.experience import Experience
 
 torch.set_num_threads(1)  # ~15x faster on a busy 2-core machine
@@ -30,6 +32,15 @@ def walk() -> list[Trajectory]:
 def experience(walk) -> Experience:
     """The walks, and how far apart places are in a straight line."""
     return straight_experience(walk)
+
+
+@pytest.fixture(scope="module")
+def quick_ways():
+    """For tests that do not ask how well the agent's ways are learnt."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(QuasimetricDistanceConfig, "steps_for", lambda self, num_places: 20)
+        patch.setattr(LocalDistanceConfig, "steps_for", lambda self, num_places: 20)
+        yield
 
 
 SMALL = ["--env", "PointMass-v0", "--steps", "5000", "--agent.updates-per-step", "0.4", "--energy.train-steps", "60"]

@@ -14,8 +14,9 @@ from agents.checkpoint import Legs, restore, stored_steps, training_files
 from agents.config import AgentConfig
 from agents.memory import ReplayMemoryError, check_memory
 from agents.sac import GoalSAC
-from planner.distances.local import LocalDistanceConfig
 from planner.storage import DamagedError, write_files
+
+pytestmark = pytest.mark.usefixtures("quick_ways")
 
 LEG = 600
 CONFIG = AgentConfig(num_envs=4, warmup_steps=400, hidden=(16, 16), batch_size=32)
@@ -49,9 +50,8 @@ def make_in_mazes():
     return make("PointMassMazes-v0", config=replace(CONFIG, warmup_steps=200), size=3, loops=1, mazes=6)
 
 
-def test_in_many_maps_too_the_other_half_is_the_whole(tmp_path, monkeypatch):
+def test_in_many_maps_too_the_other_half_is_the_whole(tmp_path):
     """The numbers of the maps go on as they were, and so do the draws that go by them; ways are learnt in both halves."""
-    monkeypatch.setattr(LocalDistanceConfig, "steps_for", lambda self, num_places: 20)  # how well is not asked here
     write_files(tmp_path, training_files(learn(make_in_mazes(), LEG // 2, LEG // 2)))
     check_that_the_other_half_makes_the_whole(tmp_path, make_in_mazes, LEG // 2)
     with pytest.raises(ValueError, match="observation: shape"):

@@ -1,6 +1,7 @@
 """The commands as a user runs them: a small run end to end, and one clear line for each kind of bad input."""
 
 import csv
+import importlib
 import json
 import shutil
 import subprocess
@@ -8,9 +9,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from conftest import SMALL, command
 
 from planner.storage import DamagedError, read_file
+from scripts.common import run
 from scripts.runs import load_run
 
 
@@ -130,6 +133,7 @@ def test_bench_energy_judges_what_a_run_draws_between(trained, tmp_path):
     assert rows["line coverage, mean"]["ours"] > 0.5 and np.isfinite(rows["saddle, mean"]["ours"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "count"), [("envs", 4), ("truth", 3)])
 def test_bench_writes_both_figures_and_their_ratio(tmp_path, name, count):
     done = command("scripts.bench", name, "--num-envs", 8, "--repeats", 1, "--out", tmp_path, "--no-progress")
@@ -144,7 +148,6 @@ def test_bench_writes_both_figures_and_their_ratio(tmp_path, name, count):
         (("scripts.train", "--env", "NoSuchEnv-v0", "--out", "unused"), "NoSuchEnv"),
         (("scripts.train", "--env", "Pendulum-v1", "--out", "unused"), "no goal env"),
         (("scripts.train", "--env", "PointMass-v0", "--steps", "10", "--out", "unused"), "--steps 10"),
-        (("scripts.evaluate", "--run", "no/such/run", "--out", "unused"), "not a run folder"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--seeds", "5:5"), "--seeds"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--seeds", "a,b"), "--seeds"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--planners", "best"), "best"),
@@ -161,6 +164,7 @@ def test_bench_writes_both_figures_and_their_ratio(tmp_path, name, count):
         (("scripts.bench", "graph", "--out", "unused"), "--run"),
         (("scripts.train", "--env", "PointMassRandomMaze-v0", "--env-kwargs", '{"size": 1}', "--out", "unused"), "size"),
         (("scripts.train", "--out", "unused"), "--env"),
+        (("scripts.train", "--env", "PointMass-v0", "--out", "unused", "--device", "cuda"), "no GPU"),
         (("scripts.train", "--env", "PointMass-v0", "--out", "unused", "--steps", "1000000000000"), "bytes"),
         (("scripts.train", "--resume", "no/such/run"), "not a run folder"),
         (("scripts.audit", "--run", "no/such/run", "--out", "unused"), "not a run folder"),
@@ -171,10 +175,23 @@ def test_bench_writes_both_figures_and_their_ratio(tmp_path, name, count):
         (("scripts.bench", "energy", "--run", "no/such/run", "--out", "unused"), "not a run folder"),
     ],
 )
-def test_bad_input_ends_with_one_line_and_exit_code_2(arguments, word):
-    done = command(*arguments)
-    assert done.returncode == 2
-    assert word in done.stderr and len(done.stderr.strip().splitlines()) == 1
+def test_bad_input_ends_with_one_line_and_exit_code_2(monkeypatch, capsys, arguments, word):
+    """In this process, which has imported already what each of them would for seconds."""
+    name, *rest = arguments
+    module = importlib.import_module(name)
+    monkeypatch.setattr(sys, "argv", [name, *rest])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit) as end:
+        run(module.main, module.Options)
+    assert end.value.code == 2
+    told = capsys.readouterr().err.strip().splitlines()
+    assert word in told[-1] and len(told) == 1
+
+
+def test_bad_input_ends_the_process_with_one_line_and_exit_code_2():
+    done = command("scripts.evaluate", "--run", "no/such/run", "--out", "unused")
+    assert done.returncode == 2 and done.stdout == ""
+    assert "not a run folder" in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "plan", "audit", "demo", "bench", "check_env", "toy"])

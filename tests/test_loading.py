@@ -439,6 +439,7 @@ def test_a_command_run_among_foreign_folders_names_them(project):
     assert str(project) in done.stderr and "rename" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_env_that_falls_while_training_ends_with_one_line(tmp_path):
     name = written(
         tmp_path / "falls.py",

@@ -12,6 +12,8 @@ from agents.update import Inputs
 from agents.vec_env import BatchVecEnv
 from envs.loading import load_batch
 
+pytestmark = pytest.mark.usefixtures("quick_ways")
+
 CONFIG = AgentConfig(num_envs=4, warmup_steps=100, hidden=(8, 8), batch_size=64)
 MAZES = {"size": 3, "loops": 1, "mazes": 3}
 

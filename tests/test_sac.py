@@ -18,8 +18,9 @@ import envs  # noqa: F401
 from agents.config import AgentConfig
 from agents.sac import GoalSAC, layout_of
 from agents.update import least_return
-from planner.distances.local import LocalDistanceConfig
 from planner.layout import Layout
+
+pytestmark = pytest.mark.usefixtures("quick_ways")
 
 STEPS = 440
 
@@ -41,8 +42,8 @@ def make_stock(seed=0):
     )
 
 
-def make_ours(seed=0):
-    config = AgentConfig(num_envs=4, warmup_steps=200, hidden=(32, 32), batch_size=32)
+def make_ours(seed=0, precision="float32"):
+    config = AgentConfig(num_envs=4, warmup_steps=200, hidden=(32, 32), batch_size=32, precision=precision)
     return GoalSAC(make_env(), config, STEPS, seed)
 
 
@@ -126,6 +127,13 @@ def test_a_seed_fixes_the_training(name):
     assert all(torch.equal(*pair) for pair in zip(*weights, strict=True))
 
 
+def test_updates_in_bfloat16_are_not_those_in_float32_and_the_same_each_time():
+    exact, once, again = (make_ours(precision=name).learn(STEPS) for name in ("float32", "bfloat16", "bfloat16"))
+    ours, first, second = (torch.cat([p.detach().reshape(-1) for p in m.actor.parameters()]) for m in (exact, once, again))
+    assert torch.equal(first, second) and not torch.equal(first, ours) and first.dtype == torch.float32
+    assert first.isfinite().all()
+
+
 def test_ours_learns_the_ways_as_places_come_in():
     """Anew whenever twice as much has been visited; all networks see the same ways."""
     model = make_ours().learn(STEPS)
@@ -170,9 +178,7 @@ def make_mazes(count=4, mazes=6, first_maze=0):
 
 def train_in_mazes(seed=3):
     config = AgentConfig(num_envs=4, warmup_steps=100, hidden=(32, 32), batch_size=32, practice_share=1.0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LocalDistanceConfig, "steps_for", lambda self, num_places: 20)  # how well ways are learnt is not asked here
-        return GoalSAC(make_mazes(), config, 240, seed).learn(240)
+    return GoalSAC(make_mazes(), config, 240, seed).learn(240)
 
 
 @pytest.fixture(scope="module")

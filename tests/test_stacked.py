@@ -68,11 +68,26 @@ def test_the_networks_and_the_stack_stay_one(critics):
     assert torch.equal(stacked.forward(inputs)[1], stacked.forward(inputs)[0])
 
 
+def test_products_in_bfloat16_are_nearly_those_in_float32_and_change_float32_parameters(critics):
+    """Its numbers are off by up to 0.4 %, and what is near 0 may fall on the other side."""
+    inputs, weights = torch.randn(256, 5), torch.rand(3, 256, 1)
+    parameters = [parameter for critic in critics for parameter in critic.parameters()]
+    results = []
+    for dtype in (torch.float32, torch.bfloat16):
+        stacked = stack_critics(critics, dtype)
+        outputs = stacked.forward(inputs)
+        by_inputs = stacked.backward(weights, of_inputs=5)
+        results.append([outputs, by_inputs, *(parameter.grad.clone() for parameter in parameters)])
+    assert all(parameter.dtype == parameter.grad.dtype == torch.float32 for parameter in parameters)
+    for exact, rounded in zip(*results, strict=True):
+        assert rounded.dtype == torch.float32 and 0 < (rounded - exact).norm() < 0.1 * exact.norm()
+
+
 def test_networks_of_other_kinds_are_refused(critics):
     with pytest.raises(ValueError, match="Linear and ReLU"):
         stack_critics([nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))])
     with pytest.raises(ValueError, match="different shapes"):
-        StackedNetworks([critics[0][:-1], nn.Sequential(*body(5, 16, 9))], [[critics[0][-1]], [nn.Linear(9, 1)]])
+        StackedNetworks([critics[0][:-1], nn.Sequential(*body(5, 16, 9))], [[critics[0][-1]], [nn.Linear(9, 1)]], torch.float32)
 
 
 def test_a_squashed_sample_has_stable_baselines3s_density():
@@ -97,7 +112,7 @@ def test_the_gradient_through_a_squashed_sample_is_autograds():
     torch.manual_seed(1)
     sample = squash(torch.cat([mean(hidden), log_std(hidden)], dim=1))
     expected = torch.autograd.grad((by_actions * sample.actions).sum() + 0.3 * sample.log_prob.sum(), parameters)
-    actor = stack_actor(latent, mean, log_std)
+    actor = stack_actor(latent, mean, log_std, torch.float64)
     torch.manual_seed(1)
     sample = squash(actor.forward(inputs)[0])
     actor.backward(squash_gradient(sample, by_actions, 0.3)[None])

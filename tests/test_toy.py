@@ -107,6 +107,7 @@ def test_a_seed_fixes_all_but_the_clock(tmp_path):
     assert scores[0] == scores[1] and scores[0]["flat"] != scores[2]["flat"]
 
 
+@pytest.mark.slow
 def test_a_descent_is_filmed(tmp_path):
     toy.main(toy.Options(out=tmp_path, sampling="descent", **SMALL))
     film = Image.open(tmp_path / "descent.gif")
@@ -160,6 +161,7 @@ def test_bad_input_ends_with_one_line_and_exit_code_2(monkeypatch, capsys, tmp_p
     assert word in bad_input(monkeypatch, capsys, "--out", tmp_path / "out", "--no-progress", *arguments)
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_command(tmp_path):
     sizes = ["--hidden", "16", "--train-steps", "40", "--num-points", "500"]
     arguments = [sys.executable, "-m", "scripts.toy", "--density", "rings", "--loss", "ed", *sizes, "--out", str(tmp_path)]
