@@ -17,7 +17,7 @@ from planner.distances.q_value import QValueDistance, QValueDistanceConfig
 from planner.distances.quasimetric import Quasimetric, QuasimetricDistance, QuasimetricDistanceConfig
 
 PLACE = GoalEntries((0, 1))
-SMALL = QuasimetricDistanceConfig(hidden=32, waves=16, landmarks=32, train_steps=150, batch_size=128)
+SMALL = QuasimetricDistanceConfig(hidden=32, waves=16, landmarks=32, train_steps=150, batch_size=64)
 
 
 def critics(states, goals):
