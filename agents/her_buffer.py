@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor
@@ -15,14 +14,14 @@ from torch import Tensor
 from planner.data import Trajectory
 from planner.layout import Layout
 
+from .place_index import PlaceIndex
+
 Array = NDArray[np.floating]
 
 _SCALES = np.geomspace(1.0, 64.0, 73)  # at which the goal test is tried; 6 % apart
 _COLUMNS = ("actions", "rewards", "dones", "timeouts", "first_step", "last_step")  # besides the observations
 _NEAREST_OF = 24  # random stored goals among which the spatially nearest becomes the hard negative
-_NEXT_TO = 8  # stored states among which the one to practise from is drawn
-_REBUILD = 1.25  # growth of the buffer after which its places are put in order anew
-_APART = 1e6  # times the size of the world: how far apart the places of two maps are put
+_REBUILD = 1.25  # growth of the buffer after which its places are indexed anew
 
 
 class HerSamples(NamedTuple):
@@ -80,11 +79,10 @@ class HerBuffer(DictReplayBuffer):
         self.maps = np.zeros((self.buffer_size, n_envs), dtype=np.int64)  # the number of the map that each step was in
         self._numbers: dict[bytes, int] = {}  # of the maps' pictures
         self._next_number = 0
-        self._by_map: tuple[NDArray, NDArray] | None = None  # see `_put_in_order`
         self.last_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)  # last stored step of the same episode
         self.first_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)
         self._episode_start = np.zeros(n_envs, dtype=np.int64)
-        self._places: cKDTree | None = None  # of the achieved goals stored some time ago
+        self._index: PlaceIndex | None = None  # of the achieved goals stored some time ago
         self.arrival_scale = 1.0
         self.num_added = 0  # steps of all envs, those overwritten since among them
         self.rng = np.random.default_rng(0)
@@ -112,7 +110,7 @@ class HerBuffer(DictReplayBuffer):
         wrapped = self.pos <= step
         self._episode_start = np.where(np.asarray(done, dtype=bool) | wrapped, self.pos, self._episode_start)
         if self.full and self.layout is not None:  # what is overwritten may have been of another map
-            self._places = self._by_map = None
+            self._index = None
 
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> HerSamples:  # type: ignore[override]
         steps = self.rng.integers(self._num_stored, size=batch_size)
@@ -167,15 +165,11 @@ class HerBuffer(DictReplayBuffer):
         For use while collecting. Next to it among *all* stored states: among a few random ones the nearest is often behind a
         wall, and agents of a dense maze spent their practice pushing against walls. In a map that is new there is none.
         """
-        if self._places is None or self._num_stored * self.n_envs > _REBUILD * self._places.n:
-            self._put_in_order()
-        assert self._places is not None
-        count = min(_NEXT_TO, self._places.n)
-        gaps, nearest = self._places.query(self._apart(achieved, maps), k=np.arange(1, count + 1))
-        known = (gaps < self._gap_of_maps / 2).sum(axis=1)  # the nearest so many are of the same map
-        some = nearest[np.arange(len(achieved)), self.rng.integers(np.maximum(known, 1))]
-        steps, envs = np.divmod(some, self.n_envs)
-        return self.goals_at(self.future_places(steps, envs, least=1)[0]), known > 0
+        if self._index is None or self._num_stored * self.n_envs > _REBUILD * len(self._index):
+            self._index = self._indexed()
+        rows, known = self._index.one_next_to(achieved, maps, self.rng)
+        steps, envs = np.divmod(rows, self.n_envs)
+        return self.goals_at(self.future_places(steps, envs, least=1)[0]), known
 
     @property
     def num_places(self) -> int:
@@ -223,26 +217,14 @@ class HerBuffer(DictReplayBuffer):
         if self.layout is None:
             steps = self.rng.integers(self._num_stored, size=(len(maps), count))
             return steps, self.rng.integers(self.n_envs, size=steps.shape)
-        if self._by_map is None or maps.max(initial=0) >= len(self._by_map[1]) - 1 or not np.diff(self._by_map[1])[maps].all():
-            self._put_in_order()
-        assert self._by_map is not None
-        order, first = self._by_map
-        chosen = self.rng.integers(first[maps, None], first[maps + 1, None], size=(len(maps), count))
-        steps, envs = np.divmod(order[chosen], self.n_envs)
+        if self._index is None or not self._index.holds(maps):
+            self._index = self._indexed()
+        steps, envs = np.divmod(self._index.some_of(maps, count, self.rng), self.n_envs)
         return steps, envs
 
-    def _put_in_order(self) -> None:
-        """Index what is stored by place and, where there are several, by map."""
+    def _indexed(self) -> PlaceIndex:
         maps = self.maps[: self._num_stored].reshape(-1)
-        goals = self.stored("achieved_goal").reshape(len(maps), -1)
-        self._gap_of_maps = _APART * max(float(np.ptp(goals, axis=0).max()), 1.0)
-        self._places = cKDTree(self._apart(goals, maps))
-        counts = np.bincount(maps, minlength=int(maps.max()) + 1)
-        self._by_map = np.argsort(maps, kind="stable"), np.concatenate([[0], np.cumsum(counts)])
-
-    def _apart(self, goals: Array, maps: NDArray) -> Array:
-        """(B, G), (B,) -> (B, G) or (B, G + 1): places, such that those of different maps are far apart."""
-        return goals if self.layout is None else np.column_stack([goals, self._gap_of_maps * maps])
+        return PlaceIndex(self.stored("achieved_goal").reshape(len(maps), -1), maps, self.layout is not None)
 
     def rewards_for(self, achieved: Array, goals: Array) -> Array:
         """(B, G), (B, G) -> (B,): 0 where the goal is reached even at `arrival_scale` times the offset from it, else -1."""
@@ -303,7 +285,7 @@ class HerBuffer(DictReplayBuffer):
     def begin_episodes(self) -> None:
         """Whatever comes next belongs to new episodes."""
         self._episode_start[:] = self.pos
-        self._places = self._by_map = None
+        self._index = None
 
     def stored(self, key: str) -> Array:
         """(N, n_envs, ...): what has been stored so far of one observation key."""
