@@ -97,6 +97,7 @@ def restore(model: GoalSAC, run: Path) -> None:
                 _, index, entry = key.split("/")
                 state.setdefault(int(index), {})[entry] = values
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    model.optimizers_were_loaded()
     model.num_timesteps, model._n_updates = counters["num_timesteps"], counters["n_updates"]
     model._episode_num = counters["episode_num"]
     # VecMonitor's returns are float32, and so are their averages

@@ -26,7 +26,7 @@ def check_memory(
     steps, codes = buffer_size * (2 * observation + others), buffer_size * 2 * 4 * code_size
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if device.type == "cuda":
-        _check(buffer_size, codes, torch.cuda.mem_get_info(device)[0], "the GPU has")
+        _check(buffer_size, codes, torch.cuda.mem_get_info(device)[0], "free on the GPU are")
     else:
         steps += codes
     _check(buffer_size, steps, physical, "this machine has")

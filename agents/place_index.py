@@ -27,7 +27,7 @@ class PlaceIndex:
 
     def holds(self, maps: NDArray) -> bool:
         """Are there places of each of these maps?"""
-        return maps.max(initial=0) < len(self._first) - 1 and bool(np.diff(self._first)[maps].all())
+        return bool(maps.max(initial=0) < len(self._first) - 1 and np.diff(self._first)[maps].all())
 
     def one_next_to(self, places: Array, maps: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray[np.bool_]]:
         """(B, G), (B,) -> (B,) one of the nearest eight of the same map, and where there is any (B,)."""

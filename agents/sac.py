@@ -127,6 +127,10 @@ class GoalSAC(SAC):
 
     def set_parameters(self, *args: Any, **kwargs: Any) -> None:
         super().set_parameters(*args, **kwargs)
+        self.optimizers_were_loaded()
+
+    def optimizers_were_loaded(self) -> None:
+        """What they hold lies elsewhere now than an update that was recorded on a GPU knows."""
         self._sac_update.launch_anew()
 
     def _excluded_save_params(self) -> list[str]:
@@ -138,6 +142,7 @@ class GoalSAC(SAC):
         ways = self.actor.features_extractor.ways
         # a place's code in many maps holds nothing that would have to be worked out
         self._codes: Codes = PlaceCodes(self.replay_buffer, ways) if self.layout is None else FreshCodes(ways)
+        # fused, in place of stable-baselines3's: quicker, and its steps are counted where the weights are
         self.ent_coef_optimizer = torch.optim.Adam([self.log_ent_coef], lr=self.lr_schedule(1), fused=True)
         entropy = Entropy(self.log_ent_coef, self.ent_coef_optimizer, float(self.target_entropy))
         dtype = getattr(torch, self.config.precision)

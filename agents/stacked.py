@@ -18,8 +18,8 @@ class StackedNetworks:
 
     The networks stay what they are to everybody else: optimisers, `state_dict` and `load_state_dict` work on the slices,
     in place. Only a move to another device would part the two. `heads` are the last layers, side by side: one per output
-    that a network has. Products are worked out in `dtype`, but for the outputs' own; parameters, sums and steps stay in theirs.
-    ValueError unless all networks are Linear and ReLU in turn and of one shape.
+    that a network has. Products are worked out in `dtype`, but for that of the outputs; parameters and their gradients stay in
+    their own. ValueError unless all networks are Linear and ReLU in turn and of one shape.
     """
 
     def __init__(self, bodies: Sequence[nn.Sequential], heads: Sequence[Sequence[nn.Linear]], dtype: torch.dtype) -> None:
@@ -30,7 +30,8 @@ class StackedNetworks:
         self.weights: list[Tensor] = []  # (K, out, in) per layer
         self.biases: list[Tensor] = []  # (K, 1, out)
         self._weight_gradients: list[Tensor] = []
-        self._weight_products: list[Tensor] = []  # the gradients in `dtype`: the very same tensors, if it is theirs
+        self._factors: list[Tensor] = []  # the weights in `dtype`: the very same tensors, if it is theirs
+        self._weight_products: list[Tensor] = []  # their gradients, likewise
         self._bias_gradients: list[Tensor] = []
         self._own_gradients: list[tuple[Tensor, Tensor]] = []  # of each parameter its slice
         for same in [[[layer] for layer in side] for side in zip(*layers, strict=True)] + [[list(own) for own in heads]]:
@@ -52,6 +53,7 @@ class StackedNetworks:
         self.weights.append(weight)
         self.biases.append(bias)
         self._weight_gradients.append(gradients[0])
+        self._factors.append(weight.to(self._dtype))
         self._weight_products.append(gradients[0].to(self._dtype))
         self._bias_gradients.append(gradients[1])
 
@@ -59,7 +61,8 @@ class StackedNetworks:
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, F) -> (K, B, outputs). The activations are kept for `backward`, until the next call of this size."""
         self._inputs = inputs.to(self._dtype).expand(len(self.biases[0]), *inputs.shape)
-        self._factors = [weights.to(self._dtype) for weights in self.weights]
+        for factor, weights in zip(self._factors, self.weights, strict=True):
+            factor.copy_(weights)
         hidden = self._inputs
         for layer, memory in enumerate(self._activations(len(inputs))):
             bias = self.biases[layer].to(self._dtype)
@@ -110,14 +113,12 @@ def _linear_layers(body: nn.Sequential) -> list[nn.Linear]:
     return [layer for layer in body if isinstance(layer, nn.Linear)]
 
 
-def stack_critics(q_networks: Sequence[nn.Sequential], dtype: torch.dtype = torch.float32) -> StackedNetworks:
+def stack_critics(q_networks: Sequence[nn.Sequential], dtype: torch.dtype) -> StackedNetworks:
     """The networks of an SB3 `ContinuousCritic`: outputs (K, B, 1)."""
     layers = [list(network) for network in q_networks]
     return StackedNetworks([nn.Sequential(*own[:-1]) for own in layers], [[own[-1]] for own in layers], dtype)  # type: ignore[list-item]
 
 
-def stack_actor(
-    latent: nn.Sequential, mean: nn.Linear, log_std: nn.Linear, dtype: torch.dtype = torch.float32
-) -> StackedNetworks:
+def stack_actor(latent: nn.Sequential, mean: nn.Linear, log_std: nn.Linear, dtype: torch.dtype) -> StackedNetworks:
     """The networks of an SB3 SAC `Actor`: outputs (1, B, 2 A), the means and then the log standard deviations."""
     return StackedNetworks([latent], [[mean, log_std]], dtype)

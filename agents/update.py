@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -66,8 +68,9 @@ class SacUpdate:
     """In two halves, so that a loss that is not finite can be seen before it gets into a weight.
 
     What the features tell of a place is worked out once per place (`Codes`), networks of one shape run as one
-    (`StackedNetworks`), nothing has a graph of gradients, and there are no weight gradients in the actor's pass. On a GPU, where
-    at these sizes each of the hundred small operations costs its launch and nothing else, each half is one launch.
+    (`StackedNetworks`), no loss has a graph of gradients, and there are no weight gradients in the actor's pass. On a GPU, where
+    at these sizes each of the hundred small operations costs its launch and nothing else, each half is one launch; learning
+    rates, discount and tau are then what they were when it was recorded.
     """
 
     def __init__(
@@ -85,17 +88,19 @@ class SacUpdate:
     def launch_anew(self, at_once: bool = True) -> None:
         """Needed when tensors are not where they were: an optimiser has been loaded. Without `at_once` a GPU is handed the
         operations one by one."""
-        device = self._entropy.log_weight.device
-        optimizers = (*self._optimizers, self._entropy.optimizer)
         self._first, self._second = self._gradients, self._steps
-        if device.type == "cuda":
-            for optimizer in optimizers:  # which must not count their steps on the host
-                for group in optimizer.param_groups:
-                    group["capturable"] = True
-                for state in optimizer.state.values():
-                    state["step"] = state["step"].to(device)
-            if at_once:
-                self._first, self._second = in_one_launch(self._gradients), in_one_launch(self._steps)
+        if at_once and self._entropy.log_weight.device.type == "cuda":
+            self._first, self._second = in_one_launch(self._gradients), in_one_launch(self._steps, self._recording)
+
+    @contextmanager
+    def _recording(self) -> Iterator[None]:
+        """Optimisers ask to be told; fused ones count their steps on the GPU in any case."""
+        groups = [group for optimizer in (*self._optimizers, self._entropy.optimizer) for group in optimizer.param_groups]
+        for group in groups:
+            group["capturable"] = True
+        yield
+        for group in groups:
+            group["capturable"] = False
 
     def gradients(self, batch: HerSamples) -> Tensor:
         """Of the critics, which are not changed yet -> their loss ()."""

@@ -122,11 +122,10 @@ def bench_agent(options: Options) -> list[dict[str, Any]]:
 
     from scripts import bench_agent as agent
 
-    training = agent.training_speed(options.repeats)
-    rounded = {"ours": training["rounded"], "peer": training["peer"]}
+    ours, rounded, peer = agent.training_speed(options.repeats)
     rows = [
-        make_row("training, 256-256, 2 threads", "env steps/s", "stock SAC + HER", training),
-        make_row("the same, in bfloat16", "env steps/s", "stock SAC + HER", rounded),
+        make_row("training, 256-256, 2 threads", "env steps/s", "stock SAC + HER", {"ours": ours, "peer": peer}),
+        make_row("the same, in bfloat16", "env steps/s", "stock SAC + HER", {"ours": rounded, "peer": peer}),
         make_row("batches of 256 from 1,000,000", "batches/s", "stock HER", agent.sampling_speed(options.repeats)),
         make_row("1,000 x 1,000 distances", "matrices/s", "two-critic Q", agent.pairwise_speed(options.repeats)),
     ]

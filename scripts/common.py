@@ -33,7 +33,7 @@ def run(command: Callable[[Any], None], options: type) -> None:
 def _is_bad_input(error: Exception) -> bool:
     known = ("UsageError", "DamagedError", "NotFiniteError", "NoPathError", "FloatingPointError", "DivergedError", "EnvError")
     # by name: importing them all would import torch for nothing
-    return type(error).__name__ in (*known, "ReplayMemoryError", "CheckError")
+    return type(error).__name__ in (*known, "ReplayMemoryError", "OutOfMemoryError", "CheckError")
 
 
 def parse_seeds(text: str) -> list[int]:

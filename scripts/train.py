@@ -21,13 +21,13 @@ _OF_A_CALL = {"resume", "steps", "device", "progress", "tensorboard"}  # options
 class Options:
     env: str | None = None  # Gymnasium id, module:Id, or path/to/file.py:Class
     out: Path | None = None  # the run folder to write; must not hold a run already
-    resume: Path | None = None  # in place of both: a run folder to train on, up to --steps in all, with its own settings
+    resume: Path | None = None  # in place of both: a run folder to train on, up to --steps in all, with its settings but --device
     env_kwargs: str = "{}"  # of the env, as JSON: '{"size": 11}'
     episode_steps: int | None = None  # length of a training episode; by default the env's own
     steps: int = 30_000  # env steps
     checkpoint_every: int = 10_000  # env steps; fresh episodes begin then, so that a resumed training goes on bit for bit
     seed: int = 0
-    device: Literal["cpu", "cuda"] = "cpu"  # of the agent's updates; only those on the CPU are the same bit for bit each time
+    device: Literal["cpu", "cuda"] = "cpu"  # of the agent's networks; only on the CPU is a training the same bit for bit
     progress: bool = True  # show progress bars
     tensorboard: bool = True  # write TensorBoard logs beside progress.csv
     agent: AgentConfig = field(default_factory=AgentConfig)
@@ -64,7 +64,7 @@ def main(options: Options) -> None:
 
 
 def _resumed(options: Options) -> Options:
-    """The options that the run was begun with, but for its steps and what is shown."""
+    """The options that the run was begun with, but for its steps, the device and what is shown."""
     import json
 
     from agents.checkpoint import stored_steps

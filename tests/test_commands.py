@@ -145,7 +145,6 @@ def test_bench_writes_both_figures_and_their_ratio(tmp_path, name, count):
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (("scripts.train", "--env", "NoSuchEnv-v0", "--out", "unused"), "NoSuchEnv"),
         (("scripts.train", "--env", "Pendulum-v1", "--out", "unused"), "no goal env"),
         (("scripts.train", "--env", "PointMass-v0", "--steps", "10", "--out", "unused"), "--steps 10"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--seeds", "5:5"), "--seeds"),
@@ -175,12 +174,14 @@ def test_bench_writes_both_figures_and_their_ratio(tmp_path, name, count):
         (("scripts.bench", "energy", "--run", "no/such/run", "--out", "unused"), "not a run folder"),
     ],
 )
-def test_bad_input_ends_with_one_line_and_exit_code_2(monkeypatch, capsys, arguments, word):
+def test_bad_input_ends_with_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path, arguments, word):
     """In this process, which has imported already what each of them would for seconds."""
     name, *rest = arguments
     module = importlib.import_module(name)
     monkeypatch.setattr(sys, "argv", [name, *rest])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "setup.cfg").touch()
     with pytest.raises(SystemExit) as end:
         run(module.main, module.Options)
     assert end.value.code == 2
@@ -188,10 +189,17 @@ def test_bad_input_ends_with_one_line_and_exit_code_2(monkeypatch, capsys, argum
     assert word in told[-1] and len(told) == 1
 
 
-def test_bad_input_ends_the_process_with_one_line_and_exit_code_2():
-    done = command("scripts.evaluate", "--run", "no/such/run", "--out", "unused")
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("scripts.evaluate", "--run", "no/such/run"), "not a run folder"),
+        (("scripts.train", "--env", "NoSuchEnv-v0"), "NoSuchEnv"),
+    ],
+)
+def test_bad_input_ends_the_process_with_one_line_and_exit_code_2(tmp_path, arguments, word):
+    done = command(*arguments, "--out", tmp_path / "unused")
     assert done.returncode == 2 and done.stdout == ""
-    assert "not a run folder" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert word in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "plan", "audit", "demo", "bench", "check_env", "toy"])

@@ -26,14 +26,14 @@ def test_stacked_critics_give_the_outputs_and_gradients_of_each(critics):
     expected = torch.stack([critic(inputs) for critic in critics])
     parameters = [parameter for critic in critics for parameter in critic.parameters()]
     *by_parameters, by_inputs = torch.autograd.grad((weights * expected).sum(), [*parameters, inputs])
-    stacked = stack_critics(critics)
+    stacked = stack_critics(critics, torch.float32)
     assert torch.allclose(stacked.forward(inputs.detach()), expected, atol=1e-6)
     assert torch.allclose(stacked.backward(weights, of_inputs=5), by_inputs, atol=1e-5)
     assert all(torch.allclose(p.grad, own, atol=1e-4) for p, own in zip(parameters, by_parameters, strict=True))
 
 
 def test_gradients_can_be_of_the_last_inputs_only(critics):
-    stacked = stack_critics(critics)
+    stacked = stack_critics(critics, torch.float32)
     stacked.forward(torch.randn(4, 5))
     weights = torch.randn(3, 4, 1)
     assert torch.allclose(stacked.backward(weights, of_inputs=2), stacked.backward(weights, of_inputs=5)[:, 3:], atol=1e-6)
@@ -41,7 +41,7 @@ def test_gradients_can_be_of_the_last_inputs_only(critics):
 
 
 def test_gradients_of_the_inputs_alone_leave_those_of_the_weights(critics):
-    stacked = stack_critics(critics)
+    stacked = stack_critics(critics, torch.float32)
     inputs = torch.randn(4, 5)
     stacked.forward(inputs)
     stacked.backward(torch.ones(3, 4, 1))
@@ -53,7 +53,7 @@ def test_gradients_of_the_inputs_alone_leave_those_of_the_weights(critics):
 
 def test_the_networks_and_the_stack_stay_one(critics):
     """An optimiser's step and a loaded state_dict reach both, and cleared gradients come back."""
-    stacked = stack_critics(critics)
+    stacked = stack_critics(critics, torch.float32)
     inputs = torch.randn(7, 5)
     optimizer = torch.optim.Adam([p for critic in critics for p in critic.parameters()], lr=0.1)
     for _ in range(2):
@@ -85,7 +85,7 @@ def test_products_in_bfloat16_are_nearly_those_in_float32_and_change_float32_par
 
 def test_networks_of_other_kinds_are_refused(critics):
     with pytest.raises(ValueError, match="Linear and ReLU"):
-        stack_critics([nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))])
+        stack_critics([nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))], torch.float32)
     with pytest.raises(ValueError, match="different shapes"):
         StackedNetworks([critics[0][:-1], nn.Sequential(*body(5, 16, 9))], [[critics[0][-1]], [nn.Linear(9, 1)]], torch.float32)
 

@@ -34,7 +34,7 @@ class QuasimetricDistanceConfig:
     waves: int = 128  # of `PlaceWaves`
     landmarks: int = 512  # visited places from and to which shortest ways are searched
     train_steps: int = 6_000  # at most: few places are learnt sooner
-    batch_size: int = 256  # places of a gradient step, each in three pairs
+    batch_size: int = 256  # places of a gradient step, each in three pairs; rounded down to a multiple of 8, but not to 0
     learning_rate: float = 4e-3
 
     def __post_init__(self) -> None:
@@ -204,17 +204,17 @@ def _train(
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, train_steps)
     half = max(config.batch_size // (2 * _FOR_EACH), 1)  # of the landmarks of a step: ways from these, and ways to the others
-    way = np.repeat([0, 1], half)
+    backwards = np.repeat([0, 1], half)
     for _ in range(train_steps):
-        which = rng.integers(len(landmarks), size=len(way))
-        tried = rng.integers(len(places), size=(len(way), _FOR_EACH, _NEAREST_OF))
-        ways = steps[way[:, None, None], which[:, None, None], tried]
-        count = _NEAREST_OF ** rng.random((len(way), _FOR_EACH, 1))  # log-uniform
+        which = rng.integers(len(landmarks), size=2 * half)
+        tried = rng.integers(len(places), size=(2 * half, _FOR_EACH, _NEAREST_OF))
+        ways = steps[backwards[:, None, None], which[:, None, None], tried]
+        count = _NEAREST_OF ** rng.random((2 * half, _FOR_EACH, 1))  # log-uniform
         nearest = np.where(np.arange(_NEAREST_OF) < count, ways, np.inf).argmin(axis=-1)
-        drawn = np.take_along_axis(tried, nearest[..., None], axis=-1)[..., 0]  # (2 B, _FOR_EACH)
+        drawn = np.take_along_axis(tried, nearest[..., None], axis=-1)[..., 0]  # (2 half, _FOR_EACH)
         paired = np.concatenate([np.roll(drawn, turn, axis=0) for turn in _TURNS], axis=1)
-        true = torch.as_tensor(steps[way[:, None], which[:, None], paired])  # (2 B, pairs)
-        embedded = network(points[np.column_stack([landmarks[which], drawn])])  # (2 B, 1 + _FOR_EACH, groups, entries)
+        true = torch.as_tensor(steps[backwards[:, None], which[:, None], paired])  # (2 half, pairs)
+        embedded = network(points[np.column_stack([landmarks[which], drawn])])  # (2 half, 1 + _FOR_EACH, ...)
         marks, others = embedded[:, :1], torch.cat([embedded[:, 1:].roll(turn, dims=0) for turn in _TURNS], dim=1)
         gaps = torch.cat([network.gap(marks[:half], others[:half]), network.gap(others[half:], marks[half:])])
         joined = true.isfinite()
