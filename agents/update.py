@@ -98,9 +98,11 @@ class SacUpdate:
         groups = [group for optimizer in (*self._optimizers, self._entropy.optimizer) for group in optimizer.param_groups]
         for group in groups:
             group["capturable"] = True
-        yield
-        for group in groups:
-            group["capturable"] = False
+        try:
+            yield
+        finally:
+            for group in groups:
+                group["capturable"] = False
 
     def gradients(self, batch: HerSamples) -> Tensor:
         """Of the critics, which are not changed yet -> their loss ()."""
