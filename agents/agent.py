@@ -20,7 +20,7 @@ from .policy import GoalActorCritic, GoalCritic, network_settings
 Array = NDArray[np.floating]
 
 _WEIGHTS, _SETTINGS = "checkpoint/policy.safetensors", "checkpoint/agent.json"
-_FORMAT = 4  # of what the networks see; grows when old weights no longer fit
+_FORMAT = 5  # of what the networks see; grows when old weights no longer fit
 
 
 @dataclass(frozen=True, eq=False)

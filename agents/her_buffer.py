@@ -113,51 +113,49 @@ class HerBuffer(DictReplayBuffer):
             self._index = None
 
     def sample(self, batch_size: int, env: VecNormalize | None = None) -> HerSamples:  # type: ignore[override]
-        steps = self.rng.integers(self._num_stored, size=batch_size)
-        envs = self.rng.integers(self.n_envs, size=batch_size)
-        achieved = self.next_observations["achieved_goal"][steps, envs]
+        rows = self.rng.integers(self._num_stored * self.n_envs, size=batch_size)
+        observations = {key: _at_rows(values, rows) for key, values in self.observations.items()}
+        next_observations = {key: _at_rows(values, rows) for key, values in self.next_observations.items()}
+        achieved, goals = next_observations["achieved_goal"], observations["desired_goal"]
         num_future, num_nearby = int(batch_size * self.future_share), int(batch_size * self.nearby_share)
         future, nearby = slice(0, num_future), slice(num_future, num_future + num_nearby)
-        reached, taken = self.future_places(steps[future], envs[future])
-        chosen = np.concatenate([reached, self.nearby_places(achieved[nearby], self.maps[steps[nearby], envs[nearby]])])
-        goals = self.observations["desired_goal"][steps, envs]
+        reached, taken = self.future_places(rows[future])
+        chosen = np.concatenate([reached, self.nearby_places(achieved[nearby], _at_rows(self.maps, rows[nearby]))])
         goals[: nearby.stop] = self.goals_at(chosen)
+        next_observations["desired_goal"] = goals
         rewards = self.rewards_for(achieved, goals)
-        observations = {key: values[steps, envs] for key, values in self.observations.items()}
-        next_observations = {key: values[steps, envs] for key, values in self.next_observations.items()}
-        observations["desired_goal"] = next_observations["desired_goal"] = goals
         realised = np.full(batch_size, np.inf, dtype=np.float32)
         realised[future] = taken
         return HerSamples(
             observations={key: self.to_torch(values) for key, values in observations.items()},
-            actions=self.to_torch(self.actions[steps, envs]),
+            actions=self.to_torch(_at_rows(self.actions, rows)),
             next_observations={key: self.to_torch(values) for key, values in next_observations.items()},
             dones=self.to_torch((rewards == 0.0).astype(np.float32)[:, None]),
             rewards=self.to_torch(rewards[:, None]),
             realised=self.to_torch(realised[:, None]),
-            places=self.to_torch(np.stack([self._place(steps, envs, after) for after in (False, True)])),
+            places=self.to_torch(np.stack([rows, rows + self.num_places])),
             goal_places=self.to_torch(chosen),
         )
 
-    def future_places(self, steps: NDArray, envs: NDArray, least: int = 0) -> tuple[NDArray, Array]:
-        """(B,), (B,) -> places (B,) that are `least` to `relabel_horizon` steps of the episode away, and these steps (B,).
+    def future_places(self, rows: NDArray, least: int = 0) -> tuple[NDArray, Array]:
+        """(B,) -> places (B,) that are `least` to `relabel_horizon` steps of the episode away, and these steps (B,).
 
         By none, too: a state must learn that it is where it is. How many steps lead back there is not known: inf.
         """
-        ahead = self.rng.integers(least, self.relabel_horizon + 1, size=len(steps))
-        ahead = np.minimum(ahead, self.last_step[steps, envs] - steps + 1)
+        ahead = self.rng.integers(least, self.relabel_horizon + 1, size=len(rows))
+        ahead = np.minimum(ahead, _at_rows(self.last_step, rows) - rows // self.n_envs + 1)
         here = ahead == 0
-        return self._place(np.where(here, steps, steps + ahead - 1), envs, ~here), np.where(here, np.inf, ahead)
+        after = rows + (ahead - 1) * self.n_envs + self.num_places
+        return np.where(here, rows, after), np.where(here, np.inf, ahead)
 
     def nearby_places(self, achieved: Array, maps: NDArray) -> NDArray:
         """(B, G), (B,) -> (B,): per row, the spatially nearest of 1 to 24 random stored places, near ones and farther ones."""
-        steps, envs = self._random_steps(maps, _NEAREST_OF)
-        goals = self.next_observations["achieved_goal"][steps, envs]  # (B, _NEAREST_OF, G)
-        gaps = np.linalg.norm(goals - achieved[:, None], axis=-1)
+        rows = self._random_rows(maps, _NEAREST_OF)
+        offsets = _at_rows(self.next_observations["achieved_goal"], rows) - achieved[:, None]  # (B, _NEAREST_OF, G)
+        gaps = np.einsum("bng,bng->bn", offsets, offsets)
         tried = (_NEAREST_OF + 1.0) ** self.rng.random(len(achieved))  # log-uniform
         nearest = np.where(np.arange(_NEAREST_OF) < tried[:, None], gaps, np.inf).argmin(axis=1)
-        rows = np.arange(len(achieved))
-        return self._place(steps[rows, nearest], envs[rows, nearest], True)
+        return rows[np.arange(len(rows)), nearest] + self.num_places
 
     def practice_goals(self, achieved: Array, maps: NDArray) -> tuple[Array, NDArray[np.bool_]]:
         """(B, G), (B,) -> goals (B, G) some steps on from a stored state that is next to it, and where there is any (B,).
@@ -168,23 +166,19 @@ class HerBuffer(DictReplayBuffer):
         if self._index is None or self._num_stored * self.n_envs > _REBUILD * len(self._index):
             self._index = self._indexed()
         rows, known = self._index.one_next_to(achieved, maps, self.rng)
-        steps, envs = np.divmod(rows, self.n_envs)
-        return self.goals_at(self.future_places(steps, envs, least=1)[0]), known
+        return self.goals_at(self.future_places(rows, least=1)[0]), known
 
     @property
     def num_places(self) -> int:
         """How many places there is room for before all steps, and after them. The place before step t of env e has the number
-        t n_envs + e, the one after it `num_places` more."""
+        of its row, t n_envs + e, the one after it `num_places` more."""
         return self.buffer_size * self.n_envs
-
-    def _place(self, steps: NDArray, envs: NDArray, after: NDArray | bool) -> NDArray:
-        return steps * self.n_envs + envs + self.num_places * np.asarray(after)
 
     def places_since(self, num_added: int) -> NDArray:
         """Numbers of the places before all steps that are stored and came in since there were `num_added`."""
         fresh = min(self.num_added - num_added, self.buffer_size)
         steps = (self.pos - fresh + np.arange(fresh)) % self.buffer_size
-        return self._place(steps[:, None], np.arange(self.n_envs), False).reshape(-1)
+        return (steps[:, None] * self.n_envs + np.arange(self.n_envs)).reshape(-1)
 
     def goals_at(self, places: NDArray) -> Array:
         """(B,) numbers -> (B, G)"""
@@ -196,10 +190,9 @@ class HerBuffer(DictReplayBuffer):
 
     def _at(self, places: NDArray, key: str) -> Array:
         after, rows = np.divmod(places, self.num_places)
-        steps, envs = np.divmod(rows, self.n_envs)
-        values = self.observations[key][steps, envs]
+        values = _at_rows(self.observations[key], rows)
         later = np.flatnonzero(after)
-        values[later] = self.next_observations[key][steps[later], envs[later]]
+        values[later] = _at_rows(self.next_observations[key], rows[later])
         return values
 
     def numbers_of(self, states: Array) -> NDArray[np.int64]:
@@ -212,15 +205,13 @@ class HerBuffer(DictReplayBuffer):
                 self._numbers[key], self._next_number = self._next_number, self._next_number + 1
         return np.array([self._numbers[key] for key in keys])
 
-    def _random_steps(self, maps: NDArray, count: int) -> tuple[NDArray, NDArray]:
-        """(B,) -> steps and envs (B, count) of random stored transitions of these maps."""
+    def _random_rows(self, maps: NDArray, count: int) -> NDArray:
+        """(B,) -> (B, count) random stored transitions of these maps."""
         if self.layout is None:
-            steps = self.rng.integers(self._num_stored, size=(len(maps), count))
-            return steps, self.rng.integers(self.n_envs, size=steps.shape)
+            return self.rng.integers(self._num_stored * self.n_envs, size=(len(maps), count))
         if self._index is None or not self._index.holds(maps):
             self._index = self._indexed()
-        steps, envs = np.divmod(self._index.some_of(maps, count, self.rng), self.n_envs)
-        return steps, envs
+        return self._index.some_of(maps, count, self.rng)
 
     def _indexed(self) -> PlaceIndex:
         maps = self.maps[: self._num_stored].reshape(-1)
@@ -314,3 +305,8 @@ class HerBuffer(DictReplayBuffer):
     @property
     def _num_stored(self) -> int:
         return self.buffer_size if self.full else self.pos
+
+
+def _at_rows(values: NDArray, rows: NDArray) -> NDArray:
+    """(T, n_envs, ...) at rows (...), numbers t n_envs + e: several times quicker than with two indices."""
+    return values.reshape(-1, *values.shape[2:]).take(rows, axis=0)

@@ -11,7 +11,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
-from .data import NoPathError, Plan
+from .data import NoPathError, Plan, farthest_points
+from .experience import Experience
 from .graph import edge_costs, trace
 from .protocols import DistanceModel
 
@@ -19,6 +20,7 @@ Array = NDArray[np.floating]
 Indices = NDArray[np.integer]
 
 _FEWER = 4  # times fewer nodes in each level than in the one before
+_POOL = 4  # times as many visited states as nodes, among which these are spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +125,12 @@ class RoadmapPlanner:
         here = np.concatenate([np.zeros(len(after) + 1, dtype=np.intp), before + 1])
         there = np.concatenate([after + 1, np.full(len(before) + 1, len(self.nodes) + 1)])
         return np.stack([here, there], axis=1)
+
+
+def spread_nodes(experience: Experience, num_nodes: int, rng: np.random.Generator) -> Array:
+    """(N, S): visited states whose goals are far from each other, as many as asked for if there are so many."""
+    some = rng.permutation(len(experience.states))[: _POOL * num_nodes]
+    return experience.states[some[farthest_points(experience.goals[some], min(num_nodes, len(some)), rng)]]
 
 
 def _near(levels: tuple[cKDTree, ...], place: Array, count: int) -> Indices:

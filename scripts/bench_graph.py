@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.floating]
 
-_NODES, _POOL = 4_000, 16_000  # of the roadmap, chosen among so many visited states
+_NODES = 4_000  # of the roadmap
 _QUERY_NODES, _QUERIES = 1_000, 10  # of the graph that is built for each query, and how often it is
 _WORLD, _STATES, _WALKS, _TURN = "PointMassMaze15-v0", 1_000_000, 10_000, 0.05  # a walk turns once in 20 steps
 _PAIRS = 100  # of start and goal
@@ -74,16 +74,13 @@ def _build_roadmap(
     experience: Experience, distance: DistanceModel, links: GraphPlannerConfig, repeats: int, rng: np.random.Generator
 ) -> tuple[RoadmapPlanner, dict[str, list[float]]]:
     """A roadmap, and the seconds that it took each time, and those that the matrix of its distances took."""
-    from planner.data import farthest_points
-    from planner.roadmap import RoadmapConfig, RoadmapPlanner
+    from planner.roadmap import RoadmapConfig, RoadmapPlanner, spread_nodes
 
     config = RoadmapConfig(stride=links.stride, max_edge=links.max_edge)
     built: dict[str, list[float]] = {"ours": [], "peer": []}
     for _ in range(repeats):
         began = time.perf_counter()
-        some = experience.states[rng.permutation(len(experience.states))[:_POOL]]
-        nodes = some[farthest_points(experience.goal_of(some), min(_NODES, len(some)), rng)]
-        planner = RoadmapPlanner.build(nodes, distance, experience.goal_of, config)
+        planner = RoadmapPlanner.build(spread_nodes(experience, _NODES, rng), distance, experience.goal_of, config)
         built["ours"].append(time.perf_counter() - began)
     began = time.perf_counter()
     distance.pairwise(planner.nodes, experience.goal_of(planner.nodes))

@@ -72,5 +72,5 @@ def make_folder(path: Path) -> None:
         raise UsageError(f"--out {path} cannot be a folder ({error.strerror}); name another") from None
 
 
-PLANNERS = ("none", "box", "replay", "spread", "ellipse", "cvae", "energy", "trajectory", "oracle")
+PLANNERS = ("none", "box", "replay", "spread", "ellipse", "cvae", "energy", "roadmap", "visited", "trajectory", "oracle")
 DISTANCES = ("euclidean", "q_value", "distributional", "quasimetric", "local", "ensemble", "oracle")

@@ -33,7 +33,7 @@ _OF_A_RUN = ("links.json", *(f"{name}.safetensors" for name in _LEARNED))
 class Options:
     run: Path  # a folder that scripts.train wrote
     out: Path  # for results.csv and summary.json; a second call with the same settings finishes what is missing
-    planners: str = "none,replay,energy"  # also box, spread, ellipse, cvae, trajectory, oracle, my.py:MySampler
+    planners: str = "none,replay,energy"  # also box, spread, ellipse, cvae, roadmap, visited, trajectory, oracle, my.py:MySampler
     distance: str | None = None  # a name of scripts.audit, or my.py:MyDistance; else quasimetric, or local in many maps
     seeds: str = "0:100"  # a:b or 1,5,9
     nodes: int = 100  # of each graph

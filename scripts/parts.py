@@ -10,10 +10,11 @@ from envs.files import is_file
 from scripts.common import DISTANCES, PLANNERS, UsageError
 
 if TYPE_CHECKING:
+    from planner.graph_planner import GraphPlannerConfig
     from planner.protocols import DistanceModel, GoalPolicy, Planner, StateSampler
     from scripts.runs import Run
 
-_OF_ONE_MAP = ("spread", "ellipse", "trajectory", "oracle")  # planners that know one map
+_OF_ONE_MAP = ("spread", "ellipse", "roadmap", "visited", "trajectory", "oracle")  # planners that know one map
 
 
 def check_name(kind: str, name: str, known: tuple[str, ...]) -> None:
@@ -65,6 +66,10 @@ def make_planner(
     try:
         if name == "trajectory":
             return _trajectory_planner(trained)
+        if name == "visited":
+            return _visited_planner(trained, links.stride)
+        if name == "roadmap":
+            return _roadmap_planner(trained, num_nodes, distance, links)
         return GraphPlanner(make_sampler(trained, name), distance, trained.goal_of, links, layout=trained.layout)
     except ValueError as error:
         raise UsageError(f"{trained.folder}: no {name} planner: {error}") from None
@@ -149,6 +154,25 @@ def _trajectory_planner(trained: Run) -> Any:
 
     with tqdm(desc="transition energy", disable=not trained.progress) as bar:
         return TrajectoryPlanner.fit(trained.experience, on_step=lambda step, loss: bar.update())
+
+
+def _visited_planner(trained: Run, stride: float) -> Planner:
+    import numpy as np
+
+    from planner.visited import VisitedPlanner, VisitedPlannerConfig
+
+    experience = trained.experience
+    rng = np.random.default_rng(experience.seed)
+    return VisitedPlanner.build(experience.trajectories, trained.goal_of, VisitedPlannerConfig(stride=stride), rng)
+
+
+def _roadmap_planner(trained: Run, num_nodes: int, distance: DistanceModel, links: GraphPlannerConfig) -> Planner:
+    import numpy as np
+
+    from planner.roadmap import RoadmapConfig, RoadmapPlanner, spread_nodes
+
+    nodes = spread_nodes(trained.experience, num_nodes, np.random.default_rng(trained.experience.seed))
+    return RoadmapPlanner.build(nodes, distance, trained.goal_of, RoadmapConfig(stride=links.stride, max_edge=links.max_edge))
 
 
 def _stored(trained: Run, name: str, steps: int, fit: Callable[..., Any], load: Callable[..., Any]) -> Any:

@@ -54,7 +54,7 @@ def test_future_goals_come_from_the_same_episode_within_the_horizon():
     fill(buffer, venv, 120)  # episodes of 50: the last one is in progress
     for env in range(4):
         for step in range(120):
-            places, taken = buffer.future_places(np.full(40, step), np.full(40, env))
+            places, taken = buffer.future_places(np.full(40, step * buffer.n_envs + env))
             goals = buffer.goals_at(places)
             last = buffer.last_step[step, env]
             after = buffer.next_observations["achieved_goal"][step : min(step + 7, last) + 1, env]

@@ -30,12 +30,17 @@ def run(experience, tmp_path, monkeypatch):
 
 
 def test_every_sampler_has_a_name_that_the_command_line_knows():
-    assert set(SAMPLERS) == set(PLANNERS) - {"none", "trajectory", "oracle"}
+    assert set(SAMPLERS) == set(PLANNERS) - {"none", "roadmap", "visited", "trajectory", "oracle"}
 
 
 @pytest.mark.parametrize("name", ["box", "replay", "spread", "ellipse", "cvae"])
 def test_a_sampler_by_name_keeps_its_promises(run, name):
     check_sampler(parts.make_sampler(run, name), run.experience)
+    check_planner(parts.make_planner(run, name, 10), run.experience)
+
+
+@pytest.mark.parametrize("name", ["roadmap", "visited"])
+def test_a_graph_that_is_built_once_has_a_name(run, name):
     check_planner(parts.make_planner(run, name, 10), run.experience)
 
 
@@ -55,7 +60,7 @@ def test_an_env_without_a_map_has_no_oracle(run, monkeypatch):
         parts.make_planner(run, "oracle", 10)
 
 
-@pytest.mark.parametrize("name", ["spread", "ellipse", "trajectory", "oracle"])
+@pytest.mark.parametrize("name", ["spread", "ellipse", "roadmap", "visited", "trajectory", "oracle"])
 def test_planners_of_one_map_are_refused_where_there_are_many(run, name):
     run.layout = Layout((2, 2), (0.0, 0.0), (1.0, 1.0))
     with pytest.raises(UsageError, match=f"many maps, and the {name} planner knows one; take none, box"):

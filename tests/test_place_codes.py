@@ -104,7 +104,7 @@ def test_all_places_are_coded_anew_when_the_ways_change(change):
         parameters["policy"] = {name: 1.1 * values for name, values in parameters["policy"].items()}
         model.set_parameters(parameters)
     else:
-        ways.quasimetric.places.range *= 1.1
+        ways.quasimetric.waves.range *= 1.1
     model._codes.update()
     assert not torch.allclose(model._codes.of(Inputs.of(batch))[0], codes)
     check(model, batch)

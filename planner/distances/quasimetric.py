@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import dijkstra
 from torch import Tensor, nn
 
 from ..data import Trajectory, farthest_points
-from ..features import PlaceWaves
+from ..features import PlaceGrids, PlaceWaves
 from ..visited import visited_graph
 from .rows import in_parts
 
@@ -32,13 +32,14 @@ class QuasimetricDistanceConfig:
     groups: int = 16  # the distance is the largest of so many ...
     entries: int = 8  # ... one-sided city-block distances over so many entries
     waves: int = 128  # of `PlaceWaves`
+    features: int = 8  # of each of the `PlaceGrids`
     landmarks: int = 512  # visited places from and to which shortest ways are searched
     train_steps: int = 6_000  # at most: few places are learnt sooner
     batch_size: int = 256  # places of a gradient step, each in three pairs; rounded down to a multiple of 8, but not to 0
     learning_rate: float = 4e-3
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "groups", "entries", "waves", "landmarks", "train_steps", "batch_size"):
+        for name in ("hidden", "groups", "entries", "waves", "features", "landmarks", "train_steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.learning_rate <= 0:
@@ -55,9 +56,10 @@ class Quasimetric(nn.Module):
     def __init__(self, goal_size: int, config: QuasimetricDistanceConfig) -> None:
         super().__init__()
         self.shape = config.groups, config.entries
-        self.places = PlaceWaves(goal_size, config.waves)
+        self.waves = PlaceWaves(goal_size, config.waves)
+        self.grids = PlaceGrids(goal_size, config.features)
         self.layers = nn.Sequential(
-            nn.Linear(self.places.size, config.hidden),
+            nn.Linear(self.waves.size + self.grids.size, config.hidden),
             nn.SiLU(),
             nn.Linear(config.hidden, config.hidden),
             nn.SiLU(),
@@ -65,7 +67,12 @@ class Quasimetric(nn.Module):
         )
 
     def forward(self, places: Tensor) -> Tensor:
-        return self.layers(self.places(places)).unflatten(-1, self.shape)
+        return self.layers(torch.cat([self.waves(places), self.grids(places)], dim=-1)).unflatten(-1, self.shape)
+
+    def fit(self, places: Array, step_length: float) -> None:
+        """Set where visited places (N, G) lie, for a typical step [goal units]."""
+        self.waves.fit(places, step_length)
+        self.grids.fit(places, step_length)
 
     @torch.no_grad()
     def with_slopes(self, places: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,8 +80,9 @@ class Quasimetric(nn.Module):
 
         Forward-mode differentiation: all directions are carried along with the values, and there is no graph of gradients.
         """
-        values = self.places(places)
-        slopes = self.places.slopes(values)  # (..., G, features)
+        waves, grids = self.waves(places), self.grids(places)
+        slopes = torch.cat([self.waves.slopes(waves), self.grids.slopes(places)], dim=-1)  # (..., G, features)
+        values = torch.cat([waves, grids], dim=-1)
         for layer in self.layers:
             if isinstance(layer, nn.Linear):
                 slopes = slopes @ layer.weight.T
@@ -158,7 +166,7 @@ class QuasimetricDistance:
         cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], goal_of: Callable[[Array], Array]
     ) -> QuasimetricDistance:
         config = QuasimetricDistanceConfig(**settings)
-        network = Quasimetric(len(tensors["places.low"]), config)
+        network = Quasimetric(len(tensors["waves.low"]), config)
         network.load_state_dict(dict(tensors))
         return cls(network.eval(), goal_of, config)
 
@@ -176,7 +184,7 @@ def fit_quasimetric(
     with torch.random.fork_rng():  # it may be the agent's training that asks
         torch.manual_seed(seed)
         network = Quasimetric(places.shape[1], config)
-    network.places.fit(places, step_length)
+    network.fit(places, step_length)
     _train(network, places, landmarks, steps, config, rng, on_step)
     return network.eval().requires_grad_(False)
 
