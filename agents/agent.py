@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from planner.layout import Layout
 from planner.storage import DamagedError, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
 
+from .at_rest import Rest, carry_on
 from .policy import GoalActorCritic, GoalCritic, network_settings
 
 Array = NDArray[np.floating]
@@ -42,7 +43,8 @@ class GoalAgent:
         layout: Layout | None = None,
     ) -> GoalAgent:
         """With random weights, for `load_agent`."""
-        policy = GoalActorCritic(observation_space, action_space, lambda _: 0.0, **network_settings(hidden, discount, layout))
+        settings = network_settings(hidden, discount, spaces.flatdim(action_space), layout)
+        policy = GoalActorCritic(observation_space, action_space, lambda _: 0.0, **settings)
         policy.set_training_mode(False)
         return cls(policy, hidden, discount, layout)
 
@@ -52,8 +54,27 @@ class GoalAgent:
         state: tuple[Any, ...] | None = None,
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
-    ) -> tuple[Array, None]:
-        return self.policy.predict(observation, deterministic=deterministic)[0], None
+    ) -> tuple[Array, tuple[Rest, ...] | None]:
+        """As GoalPolicy says. Noise leads on an agent that has come to rest; without it, it goes down the visited ways."""
+        actions = self.policy.predict(observation, deterministic=deterministic)[0]
+        if not deterministic:
+            return actions, None
+        names = ("observation", "achieved_goal", "desired_goal")
+        states, places, goals = (np.atleast_2d(np.asarray(observation[name], np.float32)) for name in names)
+        extractor: Any = self.policy.actor.features_extractor
+        carried = carry_on(state, episode_start, places, extractor.move.cpu().numpy())
+        rows = [row for row, rest in enumerate(carried) if rest.left > 0]
+        if rows:
+            down = self._downhill(states[rows], places[rows], goals[rows])
+            known = np.abs(down).max(axis=1) > 0
+            # a view, so that what is changed in it is changed in the one action of a single observation, too
+            actions.reshape(len(places), -1)[np.array(rows)[known]] = self.policy.unscale_action(down[known])
+        return actions, carried
+
+    @torch.no_grad()
+    def _downhill(self, *parts: Array) -> Array:
+        extractor: Any = self.policy.actor.features_extractor
+        return extractor.downhill(*(torch.as_tensor(values, device=self.policy.device) for values in parts)).cpu().numpy()
 
     @torch.no_grad()
     def q_values(self, states: Array, achieved: Array, goals: Array) -> Array:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from planner.layout import Layout
 
+from .at_rest import pull_of
 from .ways import Told, WaysOfManyMaps, WaysOfOneMap
 
 
@@ -33,9 +34,10 @@ class GoalFeatures(BaseFeaturesExtractor):
     state_scale: Tensor  # (S,)
     goal_range: Tensor  # (G,) visited
     move: Tensor  # (G,) how far a step moves the achieved goal
+    pull: Tensor  # (A, G) how far an action does, see `pull_of`
     visited: Tensor  # () stored transitions that the ways are of; 0 before the first, when they are not to be used
 
-    def __init__(self, observation_space: spaces.Dict, discount: float, layout: Layout | None = None) -> None:
+    def __init__(self, observation_space: spaces.Dict, discount: float, action_size: int, layout: Layout | None = None) -> None:
         self.own = spaces.flatdim(observation_space["observation"]) - (layout.size if layout is not None else 0)
         state_size, goal_size = self.own, spaces.flatdim(observation_space["desired_goal"])
         ways = WaysOfOneMap(goal_size) if layout is None else WaysOfManyMaps(layout)
@@ -46,10 +48,12 @@ class GoalFeatures(BaseFeaturesExtractor):
         self.register_buffer("state_scale", torch.ones(state_size))
         self.register_buffer("goal_range", torch.ones(goal_size))
         self.register_buffer("move", torch.ones(goal_size))
+        self.register_buffer("pull", torch.zeros(action_size, goal_size))
         self.register_buffer("visited", torch.zeros((), dtype=torch.int64))
 
-    def fit(self, states: NDArray, goals: NDArray, moves: NDArray) -> None:
-        """Set the statistics from visited states (N, S), achieved goals (N, G) and how far a step moves them (N, G).
+    def fit(self, states: NDArray, goals: NDArray, actions: NDArray, moves: NDArray) -> None:
+        """Set the statistics from visited states (N, S), achieved goals (N, G), actions (N, A) in [-1, 1] and how far these
+        steps moved the goals (N, G).
 
         Entries that never vary keep scale and range 1.
         """
@@ -59,10 +63,18 @@ class GoalFeatures(BaseFeaturesExtractor):
         self.state_scale.copy_(torch.as_tensor(np.where(scale > 0, scale, 1.0)))
         self.goal_range.copy_(torch.as_tensor(np.where(span > 0, span, 1.0)))
         self.move.copy_(torch.as_tensor(np.quantile(np.abs(moves), 0.95, axis=0)))
+        self.pull.copy_(torch.as_tensor(pull_of(own, actions, moves)))
 
     def fit_ways(self, ways: WaysOfOneMap | WaysOfManyMaps, visited: int) -> None:
         self.ways.load_state_dict(ways.state_dict())
         self.visited.fill_(visited)
+
+    def downhill(self, states: Tensor, achieved: Tensor, desired: Tensor) -> Tensor:
+        """(B, S), (B, G), (B, G) -> (B, A) in [-1, 1]: down the visited ways as hard as can be; 0 where nothing tells which way
+        that is."""
+        told = self.ways.tell(self.ways.code(states, achieved), self.ways.code_goals(desired))
+        down = -told.slope @ self.pull.T
+        return down / down.abs().amax(dim=-1, keepdim=True).clamp(min=1e-12)
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         states, achieved, desired = (observations[key] for key in ("observation", "achieved_goal", "desired_goal"))

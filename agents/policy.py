@@ -37,11 +37,11 @@ class GoalActorCritic(MultiInputPolicy):
         return GoalCritic(**self._update_features_extractor(self.critic_kwargs, features_extractor)).to(self.device)
 
 
-def network_settings(hidden: tuple[int, ...], discount: float, layout: Layout | None) -> dict[str, Any]:
+def network_settings(hidden: tuple[int, ...], discount: float, action_size: int, layout: Layout | None) -> dict[str, Any]:
     """Keyword arguments of the policy."""
     return {
         "net_arch": list(hidden),
         "features_extractor_class": GoalFeatures,
-        "features_extractor_kwargs": {"discount": discount, "layout": layout},
+        "features_extractor_kwargs": {"discount": discount, "action_size": action_size, "layout": layout},
         "optimizer_kwargs": {"fused": True},
     }

@@ -80,7 +80,7 @@ class GoalSAC(SAC):
                 "layout": self.layout,
             },
             ent_coef="auto_0.1",
-            policy_kwargs=network_settings(config.hidden, config.discount, self.layout),
+            policy_kwargs=network_settings(config.hidden, config.discount, spaces.flatdim(env.action_space), self.layout),
             seed=seed,
             device=device,
             **kwargs,
@@ -158,7 +158,8 @@ class GoalSAC(SAC):
     def _fit_features(self) -> None:
         buffer = self.replay_buffer
         states, goals, moves = buffer.stored("observation"), buffer.stored("achieved_goal"), buffer.moves()
-        rows = (values.reshape(-1, values.shape[-1]) for values in (states, goals, moves))
+        actions = buffer.actions[: len(states)]
+        rows = (values.reshape(-1, values.shape[-1]) for values in (states, goals, actions, moves))
         statistics = tuple(rows)
         for network in (self.actor, self.critic, self.critic_target):
             network.features_extractor.fit(*statistics)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .protocols import GoalPolicy
 from .results import EpisodeRow
+from .subgoal_policy import Pursuit
 
 Array = NDArray[np.floating]
 
@@ -94,7 +95,7 @@ def _lengths(env: Any, goal: Array, trail: list[Array], success: bool) -> dict[s
 
 def _planning(pursuit: Any) -> dict[str, Any]:
     """What a policy that plans did in the episode; nothing for any other."""
-    if pursuit is None:
+    if not isinstance(pursuit, Pursuit):
         return {"replans": 0, "failed_plans": 0, "plan_ms": None, "nodes": 0}
     return {
         "replans": max(pursuit.replans, 0),

@@ -58,6 +58,7 @@ class Pursuit:
     plan_ms: list[float] = field(default_factory=list)
     nodes: int = 0
     plan: Plan | None = None
+    carried: Any = None  # what the agent carries on
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +117,11 @@ class SubgoalPolicy:
             pursuit.deadline -= 1
         self._advance(pursuits, states)
         subgoals = self._subgoals(pursuits, states)
-        actions, _ = self.agent.predict({**batch, "desired_goal": subgoals}, deterministic=deterministic)
+        carried = None if all(pursuit.carried is None for pursuit in pursuits) else tuple(p.carried for p in pursuits)
+        heading = {**batch, "desired_goal": subgoals}
+        actions, after = self.agent.predict(heading, carried, episode_start, deterministic)
+        for row, pursuit in enumerate(pursuits):
+            pursuit.carried = None if after is None else after[row]
         return (actions[0] if single else actions), pursuits
 
     def rng_of(self, state: Array, goal: Array) -> np.random.Generator:

@@ -154,13 +154,14 @@ def _drive(trained: Run, policy: Any, env: Any, observation: Any) -> tuple[list[
     from envs.drawing import checked_frame
     from envs.guard import EnvError
     from envs.point_mass import PointMass
+    from planner.subgoal_policy import Pursuit
 
     trail, frames, state, done = [observation["achieved_goal"]], [], None, False
     filmed = env.render_mode == "rgb_array"
     while not done:
         action, state = policy.predict(observation, state, deterministic=True)
         if filmed:
-            if isinstance(env.unwrapped, PointMass) and state is not None:
+            if isinstance(env.unwrapped, PointMass) and state is not None and isinstance(state[0], Pursuit):
                 env.unwrapped.overlay = _overlay(trained, trail[-1], state[0])
             try:
                 frames.append(checked_frame(env.render()))

@@ -86,8 +86,8 @@ def test_an_edge_that_takes_too_long_leads_to_a_new_plan():
 class Cornered(Walker):
     """Comes to rest where its subgoal lies straight ahead, as an agent does that pushes against a wall at its corner."""
 
-    def predict(self, observation, **kwargs):
-        step, _ = super().predict(observation, **kwargs)
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        step, _ = super().predict(observation)
         return np.where(step[:, 1:] == 0, 0.0, step), None
 
 
