@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BUDGETS = {"--steps 40000": "--steps 3000 --energy.train-steps 40", "--episode-steps 300": "--episode-steps 60 --seeds 0:6"}
+BUDGETS = {"--steps 40000": "--steps 5000 --energy.train-steps 40", "--episode-steps 300": "--episode-steps 60 --seeds 0:6"}
 
 
 @pytest.mark.slow
