@@ -60,7 +60,8 @@ class GoalAgent:
         if not deterministic:
             return actions, None
         names = ("observation", "achieved_goal", "desired_goal")
-        states, places, goals = (np.atleast_2d(np.asarray(observation[name], np.float32)) for name in names)
+        # copies: an env may write its next observation where this one lies
+        states, places, goals = (np.atleast_2d(np.array(observation[name], np.float32)) for name in names)
         extractor: Any = self.policy.actor.features_extractor
         carried = carry_on(state, episode_start, places, extractor.move.cpu().numpy())
         rows = [row for row, rest in enumerate(carried) if rest.left > 0]

@@ -98,6 +98,14 @@ def test_an_agent_that_would_stay_for_ever_goes_down_the_ways(agent):
     assert nothing is None and not np.allclose(restless, second)
 
 
+def test_an_env_may_write_its_next_observation_where_the_last_one_lay(agent):
+    here = at([0.3, 0.3], [1.5, 0.3])
+    _, carried = agent.predict(here, deterministic=True)
+    here["observation"][:2] += 0.5  # and so what is achieved, too
+    _, carried = agent.predict(here, carried, deterministic=True)
+    assert carried[0].left == 0
+
+
 def test_it_reaches_goals_by_this_alone_and_as_the_driver_of_plans_too(agent):
     class NoPlan:
         def plan(self, state, goal, rng):
