@@ -27,7 +27,7 @@ def box(size):
 def features_of(layout, state_size):
     torch.manual_seed(0)
     space = spaces.Dict({"observation": box(state_size), "achieved_goal": box(2), "desired_goal": box(2)})
-    return GoalFeatures(space, 0.98, layout)
+    return GoalFeatures(space, 0.98, 2, layout)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_the_picture_is_not_among_the_standardised_entries():
     features = features_of(LAYOUT, OWN + LAYOUT.size)
     rng = np.random.default_rng(0)
     states = np.hstack([rng.normal(5, 2, (100, OWN)), np.zeros((100, LAYOUT.size))]).astype(np.float32)
-    features.fit(states, states[:, :2], rng.normal(0, 0.1, (100, 2)))
+    features.fit(states, states[:, :2], rng.uniform(-1, 1, (100, 2)), rng.normal(0, 0.1, (100, 2)))
     assert features.state_mean.shape == features.state_scale.shape == (OWN,)
     observations = {"observation": torch.as_tensor(states)} | dict.fromkeys(("achieved_goal", "desired_goal"), torch.ones(100, 2))
     own = features(observations)[:, :OWN]
