@@ -27,14 +27,13 @@ def pull_of(states: Array, actions: Array, moves: Array) -> Array:
 
     0 for entries of which actions explain next to nothing: these are moved by other means than directly.
     """
-    known = np.column_stack([states - states.mean(axis=0), np.ones(len(states))]).astype(np.float64)
+    known = np.column_stack([states, np.ones(len(states))]).astype(np.float64)
     both = np.column_stack([known, actions])
     weights = np.linalg.lstsq(both, moves, rcond=None)[0]
     without = moves - known @ np.linalg.lstsq(known, moves, rcond=None)[0]
     left_over = ((moves - both @ weights) ** 2).sum(axis=0)
     explained = left_over <= (1 - _EXPLAINED) * (without**2).sum(axis=0)
-    moved = (moves != 0).any(axis=0)
-    return np.where(explained & moved, weights[-actions.shape[1] :], 0.0)
+    return np.where(explained, weights[-actions.shape[1] :], 0.0)
 
 
 def carry_on(

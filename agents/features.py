@@ -72,14 +72,16 @@ class GoalFeatures(BaseFeaturesExtractor):
     def downhill(self, states: Tensor, achieved: Tensor, desired: Tensor) -> Tensor:
         """(B, S), (B, G), (B, G) -> (B, A) in [-1, 1]: down the visited ways as hard as can be; 0 where nothing tells which way
         that is."""
-        told = self.ways.tell(self.ways.code(states, achieved), self.ways.code_goals(desired))
+        told = self._told(states, achieved, desired)
         down = -told.slope @ self.pull.T
         return down / down.abs().amax(dim=-1, keepdim=True).clamp(min=1e-12)
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         states, achieved, desired = (observations[key] for key in ("observation", "achieved_goal", "desired_goal"))
-        told = self.ways.tell(self.ways.code(states, achieved), self.ways.code_goals(desired))
-        return self.of(states, achieved, desired, told)
+        return self.of(states, achieved, desired, self._told(states, achieved, desired))
+
+    def _told(self, states: Tensor, achieved: Tensor, desired: Tensor) -> Told:
+        return self.ways.tell(self.ways.code(states, achieved), self.ways.code_goals(desired))
 
     def of(self, states: Tensor, achieved: Tensor, desired: Tensor, told: Told) -> Tensor:
         """(..., S), (..., G), (..., G) and what the ways tell of them -> (..., F); the desired goals are broadcast."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from .data import GoalEntries, Trajectory, farthest_points
+from .data import GoalEntries, Trajectory, spread_points
 from .layout import Layout
 from .protocols import DistanceModel, GoalPolicy
 
@@ -55,8 +55,7 @@ def node_pairs(
     show them.
     """
     states = np.concatenate([trajectory.states for trajectory in trajectories])
-    some = states[rng.permutation(len(states))[: 20 * num_nodes]]
-    nodes = some[farthest_points(goal_of(some), min(num_nodes, len(some)), rng)]
+    nodes = states[spread_points(goal_of(states), num_nodes, 20, rng)]
     rows, columns = np.nonzero(~np.eye(len(nodes), dtype=bool))
     return nodes[rows], goal_of(nodes)[columns]
 

@@ -171,3 +171,9 @@ def farthest_points(points: Array, num_points: int, rng: np.random.Generator) ->
         gaps = np.minimum(gaps, ((points - points[chosen[i - 1]]) ** 2).sum(axis=1))
         chosen[i] = gaps.argmax()
     return chosen
+
+
+def spread_points(points: Array, num_points: int, pool: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """(N, D) -> num_points indices, or N if these are fewer, by `farthest_points` among `pool` times as many random ones."""
+    some = rng.permutation(len(points))[: pool * num_points]
+    return some[farthest_points(points[some], min(num_points, len(some)), rng)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -76,53 +75,57 @@ class PlaceGrids(nn.Module):
 
     low: Tensor  # (G,) the grids' common corner
     sides: Tensor  # (grids, G) of their squares [goal units]
+    last: Tensor  # (grids, 1) number of each one's last corner along an entry
+    strides: Tensor  # (grids, G) between the numbers of corners that are next to each other along each entry
+    begins: Tensor  # (grids, 1) number of each one's first corner among those of all
     corners: Tensor  # (2^G, G) of a square: 0 or 1 along each entry
 
     def __init__(self, goal_size: int, num_features: int) -> None:
         super().__init__()
-        lengths = np.array(_SQUARES if goal_size <= _MOST_ENTRIES else ())
+        self._lengths = _SQUARES if goal_size <= _MOST_ENTRIES else ()
         finest = int(_PER_GRID ** (1 / goal_size) + 1e-9)
-        self.per_side = [int(np.ceil(finest * lengths[0] / length)) + 1 for length in lengths]  # corners
-        self.size = len(lengths) * num_features
+        per_side = [int(np.ceil(finest * _SQUARES[0] / length)) + 1 for length in self._lengths]  # corners
+        counts = [n**goal_size for n in per_side]
+        self.size = len(counts) * num_features
         self.register_buffer("low", torch.zeros(goal_size))
-        self.register_buffer("sides", torch.ones(len(lengths), goal_size))
-        corners = torch.tensor(list(itertools.product((0, 1), repeat=goal_size)))
-        self.register_buffer("corners", corners, persistent=False)
-        self.features = nn.ParameterList(torch.empty(n**goal_size, num_features) for n in self.per_side)
-        for features in self.features:
-            nn.init.uniform_(features, -0.1, 0.1)
+        self.register_buffer("sides", torch.ones(len(counts), goal_size))
+        for name, values in (
+            ("last", torch.tensor(per_side, dtype=torch.float32)[:, None] - 1),
+            ("strides", torch.tensor(per_side, dtype=torch.int64)[:, None] ** torch.arange(goal_size)),
+            ("begins", torch.tensor(np.cumsum([0, *counts])[:-1])[:, None]),
+            ("corners", torch.tensor(list(itertools.product((0, 1), repeat=goal_size)))),
+        ):
+            self.register_buffer(name, values, persistent=False)
+        self.features = nn.Parameter(torch.empty(sum(counts), num_features).uniform_(-0.1, 0.1))
 
     def fit(self, goals: NDArray, step_length: float) -> None:
         """Lay the squares over visited goals (N, G), for a typical step [goal units]."""
-        low, span = goals.min(axis=0), np.ptp(goals, axis=0)
-        least = [np.maximum(span, 1e-6) / (n - 1) for n in self.per_side]
-        sides = [np.maximum(length * step_length, side) for length, side in zip(_SQUARES, least, strict=False)]
-        self.low.copy_(torch.as_tensor(low))
-        self.sides.copy_(torch.as_tensor(np.reshape(sides, self.sides.shape)))
+        low, span = torch.as_tensor(goals.min(axis=0)), torch.as_tensor(np.ptp(goals, axis=0))
+        self.low.copy_(low)
+        wished = step_length * torch.tensor(self._lengths)[:, None]
+        self.sides.copy_(torch.maximum(wished, span.clamp(min=1e-6) / self.last))
 
     def forward(self, goals: Tensor) -> Tensor:
-        parts = [(shares.prod(dim=-1, keepdim=True) * values).sum(dim=-2) for shares, values in self._looked_up(goals)]
-        return torch.cat([goals[..., :0], *parts], dim=-1)
+        return self._mixed(*self._looked_up(goals))
 
-    def slopes(self, goals: Tensor) -> Tensor:
-        """(..., G) -> how `forward` changes with each entry of a goal (..., G, size)."""
-        num_entries = goals.shape[-1]
-        parts = []
-        for (shares, values), sides in zip(self._looked_up(goals), self.sides, strict=True):
-            along = torch.where(self.corners == 1, 1.0, -1.0) / sides  # (2^G, G)
-            for_each = torch.eye(num_entries, dtype=torch.bool, device=goals.device)[:, None]  # (G, 1, G)
-            shares = torch.where(for_each, along, shares[..., None, :, :]).prod(dim=-1)  # (..., G, 2^G)
-            parts.append(shares @ values)
-        return torch.cat([goals[..., None, :0].expand(*goals.shape, 0), *parts], dim=-1)
+    def with_slopes(self, goals: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., G) -> what `forward` gives, and how that changes with each entry of a goal (..., G, size)."""
+        shares, values = self._looked_up(goals)
+        along = torch.where(self.corners == 1, 1.0, -1.0) / self.sides[:, None]  # (grids, 2^G, G)
+        for_each = torch.eye(goals.shape[-1], dtype=torch.bool, device=goals.device)[:, None]  # (G, 1, G)
+        changes = torch.where(for_each, along[:, None], shares[..., None, :, :]).prod(dim=-1)  # (..., grids, G, 2^G)
+        return self._mixed(shares, values), (changes @ values).transpose(-3, -2).flatten(-2)
 
-    def _looked_up(self, goals: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Of each grid, for the corners of each goal's square: their shares along each entry (..., 2^G, G), their features
-        (..., 2^G, F)."""
-        for n, sides, features in zip(self.per_side, self.sides, self.features, strict=True):
-            at = ((goals - self.low) / sides).clamp(0.0, n - 1.0)
-            first = at.floor().clamp(max=n - 2.0)
-            beyond = (at - first)[..., None, :]
-            shares = torch.where(self.corners == 1, beyond, 1 - beyond)
-            strides = n ** torch.arange(goals.shape[-1], device=goals.device)
-            numbers = ((first.long()[..., None, :] + self.corners) * strides).sum(dim=-1)
-            yield shares, nn.functional.embedding(numbers, features)
+    @staticmethod
+    def _mixed(shares: Tensor, values: Tensor) -> Tensor:
+        return (shares.prod(dim=-1, keepdim=True) * values).sum(dim=-2).flatten(-2)
+
+    def _looked_up(self, goals: Tensor) -> tuple[Tensor, Tensor]:
+        """For the corners of each goal's square in each grid: their shares along each entry (..., grids, 2^G, G), and their
+        features (..., grids, 2^G, F)."""
+        at = ((goals[..., None, :] - self.low) / self.sides).clamp(min=0.0).minimum(self.last)
+        first = at.floor().minimum(self.last - 1)
+        beyond = (at - first)[..., None, :]
+        shares = torch.where(self.corners == 1, beyond, 1 - beyond)
+        numbers = ((first.long()[..., None, :] + self.corners) * self.strides[:, None]).sum(dim=-1) + self.begins
+        return shares, nn.functional.embedding(numbers, self.features)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import dijkstra
 
-from .data import GoalEntries, Trajectory, VisitedPlaces, farthest_points, resample_by_arc_length, typical_step
+from .data import GoalEntries, Trajectory, VisitedPlaces, resample_by_arc_length, spread_points, typical_step
 from .graph import edge_costs, trace
 from .layout import Layout
 from .maps import LINK, links_of_map
@@ -115,8 +115,7 @@ def stitched_paths(
     states = np.concatenate([trajectory.states for trajectory in trajectories])
     parts = []
     for count in np.diff(np.linspace(0, num_paths, _GRAPHS + 1).astype(int)):
-        some = states[rng.permutation(len(states))[: 10 * _NODES]]
-        nodes = some[farthest_points(goal_of(some), min(_NODES, len(some)), rng)]
+        nodes = states[spread_points(goal_of(states), _NODES, 10, rng)]
         parts.append(_paths_through(nodes, distance, goal_of, visited, max_edge, stride, count, rng))
     return np.concatenate(parts)
 

@@ -50,5 +50,8 @@ class GoalPolicy(Protocol):
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
     ) -> tuple[Array, tuple[Any, ...] | None]:
-        """Dict observation of one env or of B envs -> actions (A,) or (B, A), and what is carried on, one item per env."""
+        """Dict observation of one env or of B envs -> actions (A,) or (B, A), and what is carried on, one item per env.
+
+        `state` is what was carried on, None before anything was; so may be an item, of an env that has just begun.
+        """
         ...

@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
-from .data import NoPathError, Plan, farthest_points
+from .data import NoPathError, Plan, spread_points
 from .experience import Experience
 from .graph import edge_costs, trace
 from .protocols import DistanceModel
@@ -129,8 +129,7 @@ class RoadmapPlanner:
 
 def spread_nodes(experience: Experience, num_nodes: int, rng: np.random.Generator) -> Array:
     """(N, S): visited states whose goals are far from each other, as many as asked for if there are so many."""
-    some = rng.permutation(len(experience.states))[: _POOL * num_nodes]
-    return experience.states[some[farthest_points(experience.goals[some], min(num_nodes, len(some)), rng)]]
+    return experience.states[spread_points(experience.goals, num_nodes, _POOL, rng)]
 
 
 def _near(levels: tuple[cKDTree, ...], place: Array, count: int) -> Indices:

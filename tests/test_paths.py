@@ -12,6 +12,7 @@ from planner.data import (
     farthest_points,
     pack_trajectories,
     resample_by_arc_length,
+    spread_points,
     unpack_trajectories,
 )
 from planner.paths import hindsight_paths, stitched_paths, straightened, training_paths
@@ -106,6 +107,14 @@ def test_goal_entries_are_found_and_put_back(walk):
 def test_farthest_points_spread():
     points = np.concatenate([np.zeros((100, 1)), np.ones((1, 1)), np.full((1, 1), 0.5)])
     assert sorted(points[farthest_points(points, 3, np.random.default_rng(0)), 0].tolist()) == [0, 0.5, 1]
+
+
+def test_of_points_more_than_there_are_all_are_taken_and_of_many_a_spread_few():
+    rng = np.random.default_rng(0)
+    points = np.concatenate([np.linspace(0, 1e-3, 50), np.linspace(0.02, 1, 50)])[:, None]
+    assert sorted(spread_points(points, 200, 2, rng).tolist()) == list(range(100))
+    few = np.sort(points[spread_points(points, 3, 30, rng), 0])
+    assert np.diff(few).min() > 0.25  # of three random ones half are next to 0
 
 
 # What was visited

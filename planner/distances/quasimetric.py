@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import dijkstra
 from torch import Tensor, nn
 
-from ..data import Trajectory, farthest_points
+from ..data import Trajectory, spread_points
 from ..features import PlaceGrids, PlaceWaves
 from ..visited import visited_graph
 from .rows import in_parts
@@ -80,8 +80,8 @@ class Quasimetric(nn.Module):
 
         Forward-mode differentiation: all directions are carried along with the values, and there is no graph of gradients.
         """
-        waves, grids = self.waves(places), self.grids(places)
-        slopes = torch.cat([self.waves.slopes(waves), self.grids.slopes(places)], dim=-1)  # (..., G, features)
+        waves, (grids, grid_slopes) = self.waves(places), self.grids.with_slopes(places)
+        slopes = torch.cat([self.waves.slopes(waves), grid_slopes], dim=-1)  # (..., G, features)
         values = torch.cat([waves, grids], dim=-1)
         for layer in self.layers:
             if isinstance(layer, nn.Linear):
@@ -178,8 +178,7 @@ def fit_quasimetric(
     rng = np.random.default_rng(seed)
     places = np.concatenate([trajectory.goals for trajectory in data])
     graph, step_length = visited_graph(data)
-    some = rng.permutation(len(places))[: 20 * config.landmarks]
-    landmarks = some[farthest_points(places[some], min(config.landmarks, len(some)), rng)]
+    landmarks = spread_points(places, config.landmarks, 20, rng)
     steps = np.stack([dijkstra(way, indices=landmarks).astype(np.float32) for way in (graph, graph.T.tocsr())])
     with torch.random.fork_rng():  # it may be the agent's training that asks
         torch.manual_seed(seed)
