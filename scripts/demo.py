@@ -141,7 +141,7 @@ def _section(world: World, trained: Run, summary: dict[str, Any]) -> Any:
     pictures.draw_curves(curves.subplots(), curve[:, 0], curve[:, 1], world.env)
     names = ("success", "success_ci", "steps_iqm", "detour_mean", "replans_mean", "failed_plans_mean", "plan_ms_median")
     rows = [[planner, *(_text(figures[name]) for name in names)] for planner, figures in summary.items()]
-    caption = f"Env seed {_PICTURED_SEED}, 100 nodes, {len(plan.waypoints)} waypoints. Dark is low energy: likely on the way."
+    caption = f"Env seed {_PICTURED_SEED}, 100 nodes, {len(plan.waypoints)} waypoints. Bright is low energy: likely on the way."
     captions = [(caption, picture), ("Success in training episodes of 50 steps", curves)]
     return Section(world.env, ["planner", *names], rows, captions)
 
