@@ -33,6 +33,7 @@ def model():
     return small_sac()
 
 
+@pytest.mark.slow
 def test_a_goal_that_is_not_reached_gives_way_to_another():
     env = DummyVecEnv([lambda: gym.make("PointMass-v0", tolerance=1e-6, max_episode_steps=500)] * 2)
     config = AgentConfig(num_envs=2, warmup_steps=200, hidden=(8,), practice_share=1.0, practice_steps=10)
@@ -112,6 +113,7 @@ def test_returns_are_those_of_the_deterministic_action(model):
     assert expected.shape == (2, 50) and np.allclose(agent.q_values(*parts), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_q_is_what_the_ways_promise_and_what_is_learnt_besides(model):
     """A goal 5 steps away along the visited ways promises -1 - 0.98 - 0.98^2 - 0.98^3, one within a step nothing to pay."""
     model = small_sac()

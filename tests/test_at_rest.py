@@ -106,6 +106,7 @@ def test_an_env_may_write_its_next_observation_where_the_last_one_lay(agent):
     assert carried[0].left == 0
 
 
+@pytest.mark.slow
 def test_it_reaches_goals_by_this_alone_and_as_the_driver_of_plans_too(agent):
     class NoPlan:
         def plan(self, state, goal, rng):

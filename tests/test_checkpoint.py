@@ -41,6 +41,7 @@ def half(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_half_saved_and_the_other_half_is_the_whole(half):
     """Networks, optimisers, entropy coefficient, buffer, counters, recent episodes: the very bytes of all files."""
     check_that_the_other_half_makes_the_whole(half, make)
@@ -50,6 +51,7 @@ def make_in_mazes():
     return make("PointMassMazes-v0", config=replace(CONFIG, warmup_steps=200), size=3, loops=1, mazes=6)
 
 
+@pytest.mark.slow
 def test_in_many_maps_too_the_other_half_is_the_whole(tmp_path):
     """The numbers of the maps go on as they were, and so do the draws that go by them; ways are learnt in both halves."""
     write_files(tmp_path, training_files(learn(make_in_mazes(), LEG // 2, LEG // 2)))

@@ -107,6 +107,7 @@ def test_the_quasimetrics_slopes_are_those_of_autograd(seed, goal_size):
     assert torch.allclose(steps, expected) and torch.allclose(slope, expected_slope)
 
 
+@pytest.mark.slow
 def test_a_wall_that_nobody_crossed_is_far_round():
     """Walks in a U: two arms 0.3 apart, joined at the far end only, 10 steps of 0.1 along each."""
     rng = np.random.default_rng(0)
@@ -137,6 +138,7 @@ def test_a_step_before_is_a_step_farther_and_the_last_bin_absorbs():
     assert torch.allclose(one_step_later(chances, torch.tensor([0.0, 1.0])), torch.tensor([[0.0, 0.5, 0.5], [1.0, 0.0, 0.0]]))
 
 
+@pytest.mark.slow
 def test_the_distribution_counts_the_steps_of_its_policy():
     """On a line of unit steps, a policy that always goes right: d steps to a goal d to the right, beyond the bins to the left."""
     rng = np.random.default_rng(0)

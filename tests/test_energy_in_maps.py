@@ -60,6 +60,7 @@ def in_the_open(points, ring):
     return own & (picture_of(ring)[squares[:, 0], squares[:, 1]] == 0)
 
 
+@pytest.mark.slow
 def test_in_maps_never_seen_the_open_corridor_lies_below_the_shut_one(learned, untrained):
     """By at least 5.6 nats in each of 8 maps after 300 steps on 24 others, with seeds 0 to 2; untrained by 0.02 at most."""
     assert gaps(learned).min() > 3

@@ -109,6 +109,7 @@ def test_the_logger_gets_what_sac_logs(name, tmp_path):
     assert expected <= set(header)
 
 
+@pytest.mark.slow
 @both
 def test_parameters_move_from_one_model_to_another(name):
     model, other = MAKE[name]().learn(STEPS), MAKE[name](seed=1)
@@ -121,12 +122,14 @@ def test_parameters_move_from_one_model_to_another(name):
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
+@pytest.mark.slow
 @both
 def test_a_seed_fixes_the_training(name):
     weights = [[p.clone() for p in MAKE[name](seed=3).learn(STEPS).policy.parameters()] for _ in range(2)]
     assert all(torch.equal(*pair) for pair in zip(*weights, strict=True))
 
 
+@pytest.mark.slow
 def test_updates_in_bfloat16_are_not_those_in_float32_and_the_same_each_time():
     exact, once, again = (make_ours(precision=name).learn(STEPS) for name in ("float32", "bfloat16", "bfloat16"))
     ours, first, second = (torch.cat([p.detach().reshape(-1) for p in m.actor.parameters()]) for m in (exact, once, again))

@@ -50,6 +50,7 @@ def bad_input(monkeypatch, capsys, *arguments):
     return lines[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loss", "negatives"), PAIRS)
 def test_every_loss_negatives_and_sampling_yields_finite_scores(loss, negatives):
     energy = replace(toy_energy(loss, negatives), hidden=32, train_steps=150, num_negatives=32)
@@ -98,6 +99,7 @@ def test_metrics_and_pictures_are_written(tmp_path, capsys):
     assert f"{metrics['kl_uniform']:.3f}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_seed_fixes_all_but_the_clock(tmp_path):
     scores = []
     for name, seed in (("one", 3), ("again", 3), ("other", 4)):

@@ -172,6 +172,7 @@ def walks_in_the_open(count=4, length=150):
     return walks
 
 
+@pytest.mark.slow
 def test_ways_of_many_maps_are_learnt_from_what_was_visited_and_fixed_by_the_seed():
     """One round of `fit_local_ways`. Two far corners of an open map, 2 squares per step: 20 steps and more, untrained 4."""
     data = walks_in_the_open()
