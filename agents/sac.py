@@ -54,7 +54,9 @@ class GoalSAC(SAC):
         self._practice: np.ndarray | None = None  # (n_envs, G) goals pursued instead of the env's own
         self._practising = np.zeros(env.num_envs, dtype=bool)
         self._pursued_for = np.zeros(env.num_envs, dtype=np.int64)  # env steps since the goal was drawn
-        buffer_size = math.ceil(total_steps / env.num_envs) * env.num_envs  # all of it: nothing is overwritten
+        at_once = config.updates_per_step * env.num_envs  # updates after one step of all envs ...
+        rounds = max(1, round(1 / at_once))  # ... or one update after so many
+        buffer_size = math.ceil(total_steps / env.num_envs / rounds) * rounds * env.num_envs  # all of it: nothing is overwritten
         observation_space = env.observation_space
         assert isinstance(observation_space, spaces.Dict)  # for the type checker; the guard admits no other
         goal_size = spaces.flatdim(observation_space["desired_goal"])
@@ -69,8 +71,8 @@ class GoalSAC(SAC):
             batch_size=config.batch_size,
             tau=config.tau,
             gamma=config.discount,
-            train_freq=1,
-            gradient_steps=max(1, round(config.updates_per_step * env.num_envs)),
+            train_freq=rounds,
+            gradient_steps=max(1, round(at_once * rounds)),
             replay_buffer_class=HerBuffer,
             replay_buffer_kwargs={
                 "env": env,

@@ -51,6 +51,20 @@ def test_no_step_is_overwritten_when_the_envs_do_not_divide_the_steps():
     assert [len(trajectory) for trajectory in model.replay_buffer.trajectories()] == [26] * 4
 
 
+@pytest.mark.parametrize("num_envs", [1, 2, 4, 8])
+def test_there_are_as_many_updates_per_env_step_however_few_the_envs(num_envs):
+    """One env asks for less than one update a step; it used to get one."""
+    env = DummyVecEnv([lambda: gym.make("PointMass-v0")] * num_envs)
+    model = GoalSAC(env, AgentConfig(num_envs=num_envs, warmup_steps=200, hidden=(8,), batch_size=16), 400, seed=0).learn(400)
+    assert model._n_updates == 200 / 4
+
+
+def test_no_step_is_overwritten_when_the_steps_end_between_two_updates():
+    env = DummyVecEnv([lambda: gym.make("PointMass-v0", tolerance=1e-6, max_episode_steps=500)])
+    model = GoalSAC(env, AgentConfig(num_envs=1, warmup_steps=200, hidden=(8,)), 102, seed=0).learn(102)
+    assert [len(trajectory) for trajectory in model.replay_buffer.trajectories()] == [104]
+
+
 def as_agent(model):
     return GoalAgent(model.policy, model.config.hidden, model.config.discount)
 
