@@ -42,10 +42,8 @@ def training_speed(repeats: int) -> tuple[list[float], ...]:
 
 
 def gpu_speed(repeats: int) -> dict[str, list[float]]:
-    """Updates per second on a GPU, batches and their way to it included: each in two launches, against operation by operation.
-
-    Eight at a time, as the default sixteen envs ask for them.
-    """
+    """Updates per second on a GPU, eight at a time, batches and their way to it included: each in two launches, against operation by
+    operation."""
     models = {name: _our_agent("PointMassU-v0", 16, (256, 256), 0.5, 20_000, 0, device="cuda") for name in ("ours", "peer")}
     models["peer"]._sac_update.launch_anew(at_once=False)
     for model in models.values():
@@ -102,7 +100,7 @@ def time_to_solve(
     seconds: dict[str, list[float]] = {"ours": [], "peer": []}
     for seed in range(seeds):
         for name in seconds:
-            agent = _our_agent(env, 16, (128, 128), 0.5, 200_000, seed) if name == "ours" else _stock(env, [64, 64], seed)
+            agent = _our_agent(env, 16, (128, 128), 0.25, 200_000, seed) if name == "ours" else _stock(env, [64, 64], seed)
             seconds[name].append(_solve(agent, env, pairs, limit))
             on_done()
     return seconds

@@ -17,10 +17,10 @@ def test_returns_out_of_range_are_capped():
     assert q_to_steps(np.array([0.5, -1e9]), 0.98, 60).tolist() == pytest.approx([1.0, 60.0])
 
 
-def test_the_most_pessimistic_critic_counts_and_far_is_unreachable():
-    def q_values(states, goals):  # two critics: d steps, and three more
-        steps = np.abs(states - goals)[:, 0] + 1
-        return np.stack([-(1 - 0.98 ** (count - 1)) / 0.02 for count in (steps, steps + 3)])
+def test_the_mean_return_counts_and_far_is_unreachable():
+    def q_values(states, goals):  # two critics, as far to both sides of the return of d + 3 steps
+        steps = np.abs(states - goals)[:, 0] + 4
+        return -(1 - 0.98 ** (steps - 1)) / 0.02 + np.array([[-1.5], [1.5]])
 
     distance = QValueDistance(q_values, QValueDistanceConfig(discount=0.98, max_steps=50))
     steps = distance.pairwise(np.array([[0.0], [5.0]]), np.array([[0.0], [9.0], [80.0]]))
