@@ -42,8 +42,7 @@ def training_speed(repeats: int) -> tuple[list[float], ...]:
 
 
 def gpu_speed(repeats: int) -> dict[str, list[float]]:
-    """Updates per second on a GPU, eight at a time, batches and their way to it included: each in two launches, against operation by
-    operation."""
+    """Updates per second on a GPU, eight at a time, batches included: each in two launches, against operation by operation."""
     models = {name: _our_agent("PointMassU-v0", 16, (256, 256), 0.5, 20_000, 0, device="cuda") for name in ("ours", "peer")}
     models["peer"]._sac_update.launch_anew(at_once=False)
     for model in models.values():

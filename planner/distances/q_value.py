@@ -30,9 +30,9 @@ class QValueDistanceConfig:
 class QValueDistance:
     """Expected env steps under the policy, by the mean return of K critics.
 
-    Critics learn from the lower of two returns, so each alone is pessimistic already: in a maze of 15 cells the lower one took ways
-    for 7.5 % longer than they were, the mean for 5.8 %. Against false short edges there is `EnsembleDistance`, of models that
-    err in different places. The critics must hold plain returns: no entropy bonus.
+    Critics learn from the lower of two returns, so each alone is pessimistic already: in a maze of 15 cells the lower one took
+    ways for 7.5 % longer than they were, the mean for 5.8 %. Against false short edges there is `EnsembleDistance`, of models
+    that err in different places. The critics must hold plain returns: no entropy bonus.
     """
 
     q_values: Callable[[Array, Array], Array]  # (B, S), (B, G) -> (K, B) returns of the policy's own action
