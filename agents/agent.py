@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from planner.layout import Layout
 from planner.storage import DamagedError, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
 
-from .at_rest import Rest, carry_on
+from .at_rest import Rest, carry_on, way_out
 from .policy import GoalActorCritic, GoalCritic, network_settings
 
 Array = NDArray[np.floating]
@@ -55,7 +55,7 @@ class GoalAgent:
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
     ) -> tuple[Array, tuple[Rest, ...] | None]:
-        """As GoalPolicy says. Noise leads on an agent that has come to rest; without it, it goes down the visited ways."""
+        """As GoalPolicy says. Noise leads on an agent that has come to rest; without it, `way_out` does."""
         actions = self.policy.predict(observation, deterministic=deterministic)[0]
         if not deterministic:
             return actions, None
@@ -68,8 +68,9 @@ class GoalAgent:
         if rows:
             down = self._downhill(states[rows], places[rows], goals[rows])
             known = np.abs(down).max(axis=1) > 0
+            out = np.stack([way_out(own, carried[row].rests) for own, row in zip(down, rows, strict=True)])
             # a view, so that what is changed in it is changed in the one action of a single observation, too
-            actions.reshape(len(places), -1)[np.array(rows)[known]] = self.policy.unscale_action(down[known])
+            actions.reshape(len(places), -1)[np.array(rows)[known]] = self.policy.unscale_action(out[known])
         return actions, carried
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""An agent that has come to rest short of its goal goes down the visited ways for a few steps."""
+"""An agent that has come to rest short of its goal goes down the visited ways for a few steps, or across them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ Array = NDArray[np.floating]
 
 _STILL = 0.1  # of a typical move: who moves less in a step has come to rest
 _FOR = 4  # env steps; with 1, 2, 4 and 8 of a maze's near goals 1.9, 1.4, 1.0 and 0.8 % were missed, and 5.1 % without
+_FORGOTTEN = 12  # env steps after which a rest is not one more in a row
 _EXPLAINED = 0.1  # share of the goal's moves that actions must explain, beside what the state does: a pushed object's are seldom
 
 
@@ -19,7 +20,8 @@ class Rest(NamedTuple):
     """What is carried on, per env."""
 
     place: Array  # (G,) what was achieved when it last acted
-    left: int  # env steps for which it goes down the ways, this one included
+    left: int  # env steps for which it goes down the ways, this one included; 0 or less: it no longer does, since so many
+    rests: int  # in a row
 
 
 def pull_of(states: Array, actions: Array, moves: Array) -> Array:
@@ -43,10 +45,22 @@ def carry_on(
     carried = []
     for row, place in enumerate(places):
         begins = before is None or before[row] is None or (episode_start is not None and episode_start[row])
-        carried.append(Rest(place, 0) if begins else _gone_on(before[row], place, moves))  # type: ignore[index]
+        carried.append(Rest(place, 0, 0) if begins else _gone_on(before[row], place, moves))  # type: ignore[index]
     return tuple(carried)
 
 
 def _gone_on(last: Rest, place: Array, moves: Array) -> Rest:
     still = bool((np.abs(place - last.place) <= _STILL * moves).all())
-    return Rest(place, _FOR if still else max(last.left - 1, 0))
+    left = last.left - 1
+    rests = last.rests if left > -_FORGOTTEN else 0
+    return Rest(place, _FOR, rests + 1) if still else Rest(place, left, rests)
+
+
+def way_out(down: Array, rests: int) -> Array:
+    """(A,) the action down the ways -> (A,) what to do at the so many-th rest in a row.
+
+    Near a wall's end the slope may lead into the wall. So who comes to rest again goes across it, then down again, across it to
+    the other side, and back up: of the near goals of a maze 0.6 % were missed in place of 0.8 % (three times 1,900 drives).
+    """
+    across = np.concatenate([-down[-1:], down[:-1]])
+    return (down, across, down, -across, -down)[(rests - 1) % 5]

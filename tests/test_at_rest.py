@@ -7,7 +7,7 @@ import torch
 
 import envs  # noqa: F401
 from agents.agent import GoalAgent
-from agents.at_rest import Rest, carry_on, pull_of
+from agents.at_rest import Rest, carry_on, pull_of, way_out
 from agents.config import AgentConfig
 from agents.sac import GoalSAC
 from agents.training import trained_agent
@@ -45,7 +45,7 @@ def follow(*places):
     carried = None
     for place in places:
         carried = carry_on(carried, None, np.array([place]), MOVES)
-        yield carried[0].left
+        yield max(carried[0].left, 0)
 
 
 def test_who_moves_is_left_alone_and_who_rests_goes_down_for_four_steps():
@@ -58,9 +58,30 @@ def test_who_moves_is_left_alone_and_who_rests_goes_down_for_four_steps():
 
 def test_a_new_episode_begins_without_the_rest_of_the_last_one():
     place = np.zeros((2, 2))
-    before = (Rest(place[0], 2), Rest(place[1], 2))
-    assert [rest.left for rest in carry_on(before, np.array([True, False]), place, MOVES)] == [0, 4]
-    assert [rest.left for rest in carry_on((None, before[1]), None, place, MOVES)] == [0, 4]
+    before = (Rest(place[0], 2, 3), Rest(place[1], 2, 3))
+    assert [rest[1:] for rest in carry_on(before, np.array([True, False]), place, MOVES)] == [(0, 0), (4, 4)]
+    assert [rest[1:] for rest in carry_on((None, before[1]), None, place, MOVES)] == [(0, 0), (4, 4)]
+
+
+def test_rests_in_a_row_are_counted_until_it_has_long_moved_on():
+    def rests(steps_between):
+        path = [0.0, 0.0, *(0.1 * step for step in range(1, steps_between + 1)), 0.1 * steps_between]
+        carried = None
+        for x in path:
+            carried = carry_on(carried, None, np.array([[x, 0.0]]), MOVES)
+        return carried[0].rests
+
+    assert [rests(steps) for steps in (1, 4, 14, 15, 30)] == [2, 2, 2, 1, 1]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_the_way_out_is_down_then_to_both_sides_and_back(size):
+    down = np.random.default_rng(size).uniform(-1, 1, size)
+    ways = [way_out(down, rests) for rests in range(1, 11)]
+    assert np.array_equal(ways[0], down) and np.array_equal(ways[2], down) and np.array_equal(ways[4], -down)
+    assert np.array_equal(ways[1], -ways[3]) and np.array_equal(ways[5:], ways[:5])
+    assert size != 2 or abs(ways[1] @ down) < 1e-12
+    assert {np.abs(way).max() for way in ways} == {np.abs(down).max()}
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +108,14 @@ def at(place, goal):
 
 def test_an_agent_that_would_stay_for_ever_goes_down_the_ways(agent):
     here = at([0.3, 0.3], [1.5, 0.3])
-    first, carried = agent.predict(here, deterministic=True)
+    first, before = agent.predict(here, deterministic=True)
     assert np.allclose(first, 0.0, atol=1e-6) and first.shape == (2,)
-    second, carried = agent.predict(here, carried, deterministic=True)
+    second, carried = agent.predict(here, before, deterministic=True)
     assert np.abs(second).max() == pytest.approx(1.0) and second[0] > 0.5
+    third, _ = agent.predict(here, carried, deterministic=True)
+    assert third[1] > 0.5  # across, where down has led nowhere
     batch = {key: np.stack([values, values]) for key, values in here.items()}
-    both, _ = agent.predict(batch, (carried[0], None), np.array([False, True]), deterministic=True)
+    both, _ = agent.predict(batch, (before[0], None), np.array([False, True]), deterministic=True)
     assert np.allclose(both, [second, first], atol=1e-5)
     restless, nothing = agent.predict(here, carried, deterministic=False)
     assert nothing is None and not np.allclose(restless, second)
@@ -103,7 +126,7 @@ def test_an_env_may_write_its_next_observation_where_the_last_one_lay(agent):
     _, carried = agent.predict(here, deterministic=True)
     here["observation"][:2] += 0.5  # and so what is achieved, too
     _, carried = agent.predict(here, carried, deterministic=True)
-    assert carried[0].left == 0
+    assert carried[0].left <= 0 and carried[0].rests == 0
 
 
 @pytest.mark.slow
