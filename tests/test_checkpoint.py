@@ -47,6 +47,18 @@ def test_half_saved_and_the_other_half_is_the_whole(half):
     check_that_the_other_half_makes_the_whole(half, make)
 
 
+def make_with_one_env():
+    return make(steps=2 * LEG + 4, config=replace(CONFIG, num_envs=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("leg", [LEG, LEG + 2])
+def test_with_four_steps_between_two_updates_the_other_half_is_the_whole(tmp_path, leg):
+    """Where the updates do not divide the steps, too."""
+    write_files(tmp_path, training_files(learn(make_with_one_env(), leg, leg)))
+    check_that_the_other_half_makes_the_whole(tmp_path, make_with_one_env, leg)
+
+
 def make_in_mazes():
     return make("PointMassMazes-v0", config=replace(CONFIG, warmup_steps=200), size=3, loops=1, mazes=6)
 
@@ -66,7 +78,7 @@ def check_that_the_other_half_makes_the_whole(half, make, leg=LEG):
     np.random.seed(99)
     torch.manual_seed(99)
     restore(resumed, half)
-    assert resumed.num_timesteps == leg == stored_steps(half)
+    assert resumed.num_timesteps == stored_steps(half) == -(-leg // 4) * 4  # whole rounds of steps
     learn(resumed, 2 * leg, leg)
     ours, theirs = training_files(resumed), training_files(whole)
     clock = "checkpoint/training.json"  # the episodes' wall-clock times among the counters
