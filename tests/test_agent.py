@@ -117,6 +117,7 @@ def blank(model):
         torch.nn.init.zeros_(network.features_extractor.ways.quasimetric.layers[-1].bias)
 
 
+@pytest.mark.slow
 def test_returns_are_those_of_the_deterministic_action(model):
     model = small_sac()
     agent = as_agent(model)

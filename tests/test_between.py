@@ -159,6 +159,7 @@ def test_a_point_is_drawn_in_each_stratum(untrained, monkeypatch):
     assert ((contexts[:, 4] + 1) / 2 * 4).floor().tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_weights_say_which_ways_are_learned():
     """Half of the paths are bows, the others bows to the other side, with weight 0: samples lie on the first."""
     paths = random_bows(1_000)

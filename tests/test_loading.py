@@ -417,6 +417,7 @@ def check_env(*arguments, cwd=ROOT, **environment):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
 
 
+@pytest.mark.slow
 def test_a_project_with_folders_of_our_names_works_by_file(project):
     (project / "mine.py").write_text(PROJECT_ENV)
     done = check_env("--env", f"{project}/mine.py:Mine")

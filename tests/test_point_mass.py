@@ -155,11 +155,9 @@ def assert_same(ours, theirs):
         assert ours.dtype == theirs.dtype and np.array_equal(ours, theirs)
 
 
-_ONE_QUICK = ["PointMass-v0", *(pytest.param(f"PointMass{maze}-v0", marks=pytest.mark.slow) for maze in ("Maze15", "RandomMaze"))]
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP])
-@pytest.mark.parametrize("name", _ONE_QUICK)
+@pytest.mark.parametrize("name", ["PointMass-v0", "PointMassMaze15-v0", "PointMassRandomMaze-v0"])
 def test_a_batch_is_single_envs_bit_for_bit(name, mode):
     batch = gym.make_vec(name, num_envs=64, autoreset_mode=mode)
     loop = gym.make_vec(name, num_envs=64, vectorization_mode="sync", vector_kwargs={"autoreset_mode": mode})
