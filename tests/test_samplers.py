@@ -312,6 +312,7 @@ def test_what_a_sampler_imagines_is_of_the_picture_that_the_state_shows(name, fi
     assert heights[0] > heights[1] + 1  # m; the corridors are 4 apart
 
 
+@pytest.mark.slow
 @in_maps
 def test_a_fit_in_many_maps_is_fixed_by_the_seed(name, fitted_in_maps, rings):
     again = IN_MAPS[name](rings)
@@ -320,6 +321,7 @@ def test_a_fit_in_many_maps_is_fixed_by_the_seed(name, fitted_in_maps, rings):
     assert np.array_equal(*draws)
 
 
+@pytest.mark.slow
 def test_in_many_maps_the_loss_of_a_cvae_falls(rings):
     """From -1.0 to -1.7 nats in 150 steps."""
     losses = []
