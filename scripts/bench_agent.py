@@ -95,11 +95,14 @@ def time_to_solve(
     `within`: only goals so many true steps away or nearer. RL Zoo has no settings for such envs; these are its own for
     FetchReach, the nearest of its tasks: networks 64-64, discount 0.95, learning rate 1e-3, four hindsight goals.
     """
-    pairs = _pairs(env, within)
+    from agents.config import AgentConfig
+
+    pairs, usual = _pairs(env, within), AgentConfig()
+    ours = usual.num_envs, usual.hidden, usual.updates_per_step
     seconds: dict[str, list[float]] = {"ours": [], "peer": []}
     for seed in range(seeds):
         for name in seconds:
-            agent = _our_agent(env, 16, (128, 128), 0.25, 200_000, seed) if name == "ours" else _stock(env, [64, 64], seed)
+            agent = _our_agent(env, *ours, 200_000, seed) if name == "ours" else _stock(env, [64, 64], seed)
             seconds[name].append(_solve(agent, env, pairs, limit))
             on_done()
     return seconds

@@ -52,7 +52,7 @@ def test_no_step_is_overwritten_when_the_envs_do_not_divide_the_steps():
 
 
 @pytest.mark.parametrize("num_envs", [1, 2, 4, 8])
-def test_there_are_as_many_updates_per_env_step_however_few_the_envs(num_envs):
+def test_one_env_gets_as_many_updates_per_env_step_as_eight(num_envs):
     """One env asks for less than one update a step; it used to get one."""
     env = DummyVecEnv([lambda: gym.make("PointMass-v0")] * num_envs)
     model = GoalSAC(env, AgentConfig(num_envs=num_envs, warmup_steps=200, hidden=(8,), batch_size=16), 400, seed=0).learn(400)
