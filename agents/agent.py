@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from planner.layout import Layout
 from planner.storage import DamagedError, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
 
-from .at_rest import Rest, carry_on, way_out
+from .at_rest import Rest
 from .policy import GoalActorCritic, GoalCritic, network_settings
 
 Array = NDArray[np.floating]
@@ -55,28 +55,8 @@ class GoalAgent:
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
     ) -> tuple[Array, tuple[Rest, ...] | None]:
-        """As GoalPolicy says. Noise leads on an agent that has come to rest; without it, `way_out` does."""
-        actions = self.policy.predict(observation, deterministic=deterministic)[0]
-        if not deterministic:
-            return actions, None
-        names = ("observation", "achieved_goal", "desired_goal")
-        # copies: an env may write its next observation where this one lies
-        states, places, goals = (np.atleast_2d(np.array(observation[name], np.float32)) for name in names)
-        extractor: Any = self.policy.actor.features_extractor
-        carried = carry_on(state, episode_start, places, extractor.move.cpu().numpy())
-        rows = [row for row, rest in enumerate(carried) if rest.left > 0]
-        if rows:
-            down = self._downhill(states[rows], places[rows], goals[rows])
-            known = np.abs(down).max(axis=1) > 0
-            out = np.stack([way_out(own, carried[row].rests) for own, row in zip(down, rows, strict=True)])
-            # a view, so that what is changed in it is changed in the one action of a single observation, too
-            actions.reshape(len(places), -1)[np.array(rows)[known]] = self.policy.unscale_action(out[known])
-        return actions, carried
-
-    @torch.no_grad()
-    def _downhill(self, *parts: Array) -> Array:
-        extractor: Any = self.policy.actor.features_extractor
-        return extractor.downhill(*(torch.as_tensor(values, device=self.policy.device) for values in parts)).cpu().numpy()
+        """As GoalPolicy says; see `GoalActorCritic.predict`."""
+        return self.policy.predict(observation, state, episode_start, deterministic)
 
     @torch.no_grad()
     def q_values(self, states: Array, achieved: Array, goals: Array) -> Array:

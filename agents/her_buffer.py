@@ -188,6 +188,10 @@ class HerBuffer(DictReplayBuffer):
         """(B,) numbers -> (B, S)"""
         return self._at(places, "observation")
 
+    def pursued_at(self, rows: NDArray) -> Array:
+        """(B,) numbers of places before steps -> the goals that were pursued in these (B, G)."""
+        return _at_rows(self.observations["desired_goal"], rows)
+
     def _at(self, places: NDArray, key: str) -> Array:
         after, rows = np.divmod(places, self.num_places)
         values = _at_rows(self.observations[key], rows)

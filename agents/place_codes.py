@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .her_buffer import HerBuffer
+from .her_buffer import HerBuffer, HerSamples
 from .update import Inputs
 from .ways import Ways
 
@@ -13,18 +14,22 @@ _AT_ONCE = 4_096  # places
 
 
 class PlaceCodes:
-    """The codes of all places in a buffer, before and after each step.
+    """The codes of all places in a buffer, before and after each step, and of the goals that were pursued in them.
 
     An update asks for the same places again and again, while what codes them changes only when the ways are learnt anew: asked
-    afresh each time, it took two thirds of the time of an update.
+    afresh each time, it took two thirds of the time of an update. Few at a time take as long as many: so what has come in is not
+    coded before some of it is in a batch.
     """
 
     def __init__(self, buffer: HerBuffer, ways: Ways) -> None:
         assert isinstance(ways, nn.Module)  # for the type checker
         self._buffer, self._ways = buffer, ways
         self._learnt = [*ways.parameters(), *ways.buffers()]
-        # on a CPU its memory is taken as it is written to
-        self._codes = torch.empty(2 * buffer.num_places, ways.code_size, device=self._learnt[0].device)
+        device = self._learnt[0].device
+        # on a CPU their memory is taken as it is written to
+        self._codes = torch.empty(2 * buffer.num_places, ways.code_size, device=device)
+        self._pursued = torch.empty(buffer.num_places, ways.goal_code_size, device=device)
+        self._coded = np.zeros(buffer.num_places, dtype=bool)  # which rows of the buffer are
         self._seen = 0  # the buffer's `num_added` when it was last looked at
         self._versions: list[int] = []  # of what was learnt, then
 
@@ -33,23 +38,32 @@ class PlaceCodes:
         self._versions = []
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Code what has been stored since the last time, or all if the ways have changed since."""
+    def update(self, batch: HerSamples) -> None:
+        """Code all that is not coded yet if the batch needs any of it, or all if the ways have changed since."""
         buffer = self._buffer
         versions = [tensor._version for tensor in self._learnt]  # grows with every write
-        rows = torch.as_tensor(buffer.places_since(self._seen if versions == self._versions else 0))
-        self._seen, self._versions = buffer.num_added, versions
-        if len(rows) == 0:
+        if versions != self._versions:
+            self._seen, self._versions = 0, versions
+            self._coded[:] = False
+        fresh = buffer.places_since(self._seen)
+        self._coded[fresh] = False  # where they lie now, others may have lain
+        needed = torch.cat([batch.places[0], batch.goal_places]).cpu().numpy() % buffer.num_places
+        if self._coded[needed].all():
             return
+        rows = torch.as_tensor(fresh)
         for numbers in torch.cat([rows, rows + buffer.num_places]).split(_AT_ONCE):
             states, goals = (buffer.to_torch(values(numbers.numpy())) for values in (buffer.states_at, buffer.goals_at))
             self._codes[numbers] = self._ways.code(states, goals)
+        for part in rows.split(_AT_ONCE):
+            self._pursued[part] = self._ways.code_goals(buffer.to_torch(buffer.pursued_at(part.numpy())))
+        self._coded[fresh] = True
+        self._seen = buffer.num_added
 
     def of(self, batch: Inputs) -> tuple[Tensor, Tensor]:
         codes = self._codes.index_select(0, batch.places.reshape(-1)).reshape(*batch.places.shape, -1)
-        kept = self._codes[:, : self._ways.goal_code_size].index_select(0, batch.goal_places)
-        pursued = batch.desired[len(kept) :]  # which nobody may have achieved
-        return codes, torch.cat([kept, self._ways.code_goals(pursued)])
+        achieved = self._codes[:, : self._ways.goal_code_size].index_select(0, batch.goal_places)
+        pursued = self._pursued.index_select(0, batch.places[0, len(achieved) :])
+        return codes, torch.cat([achieved, pursued])
 
 
 class FreshCodes:
@@ -58,7 +72,7 @@ class FreshCodes:
     def __init__(self, ways: Ways) -> None:
         self._ways = ways
 
-    def update(self) -> None:
+    def update(self, batch: HerSamples) -> None:
         pass
 
     def forget(self) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from stable_baselines3.common.policies import ContinuousCritic
 from stable_baselines3.sac.policies import MultiInputPolicy
 from torch import Tensor
 
 from planner.layout import Layout
 
+from .at_rest import Rest, carry_on, way_out
 from .features import GoalFeatures
+
+Array = NDArray[np.floating]
 
 
 class GoalCritic(ContinuousCritic):
@@ -33,6 +39,42 @@ class GoalCritic(ContinuousCritic):
 
 
 class GoalActorCritic(MultiInputPolicy):
+    actor: Any  # its feature extractor is ours
+
+    def set_training_mode(self, mode: bool) -> None:
+        """Nothing in these networks has one. To tell every module of it, as stable-baselines3 does for each action, takes longer
+        than these take to act."""
+        if mode != self.training:
+            super().set_training_mode(mode)
+
+    def predict(  # type: ignore[override]
+        self,
+        observation: dict[str, Array],
+        state: Sequence[Any] | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+    ) -> tuple[Array, tuple[Rest, ...] | None]:
+        """As stable-baselines3's. Noise leads on an agent that has come to rest; without it, `way_out` does, if what is returned
+        beside the actions is handed in with the next observation, as `evaluate_policy` does."""
+        actions = super().predict(observation, deterministic=deterministic)[0]
+        if not deterministic:
+            return actions, None
+        names = ("observation", "achieved_goal", "desired_goal")
+        # copies: an env may write its next observation where this one lies
+        states, places, goals = (np.atleast_2d(np.array(observation[name], np.float32)) for name in names)
+        extractor: Any = self.actor.features_extractor
+        carried = carry_on(state, episode_start, places, extractor.move.cpu().numpy())
+        rows = [row for row, rest in enumerate(carried) if rest.left > 0]
+        if rows:
+            with torch.no_grad():
+                parts = (torch.as_tensor(values[rows], device=self.device) for values in (states, places, goals))
+                down = extractor.downhill(*parts).cpu().numpy()
+            known = np.abs(down).max(axis=1) > 0
+            out = np.stack([way_out(own, carried[row].rests) for own, row in zip(down, rows, strict=True)])
+            # a view, so that what is changed in it is changed in the one action of a single observation, too
+            actions.reshape(len(places), -1)[np.array(rows)[known]] = self.unscale_action(out[known])
+        return actions, carried
+
     def make_critic(self, features_extractor: Any = None) -> GoalCritic:
         return GoalCritic(**self._update_features_extractor(self.critic_kwargs, features_extractor)).to(self.device)
 

@@ -25,8 +25,6 @@ from .policy import GoalActorCritic, network_settings
 from .update import Codes, Entropy, SacUpdate
 from .ways import WaysOfOneMap
 
-_GROWTH = 2  # of what was visited, after which the ways over it are learnt anew
-
 
 class GoalSAC(SAC):
     """A `stable_baselines3.SAC` to its users. What differs, and why:
@@ -94,9 +92,9 @@ class GoalSAC(SAC):
         if self._n_updates == 0:
             self._fit_features()
             self.replay_buffer.fit_arrival(self.config.arrival_moves)
-        if self.num_timesteps >= _GROWTH * int(self.actor.features_extractor.visited):
+        extractor = self.actor.features_extractor
+        if self.num_timesteps >= extractor.ways.growth * int(extractor.visited):
             self._fit_ways()
-        self.policy.set_training_mode(True)
         self._update_learning_rate([self.actor.optimizer, self.critic.optimizer, self.ent_coef_optimizer])
         for _ in range(gradient_steps):
             losses = self._update(self.replay_buffer.sample(batch_size))
@@ -151,7 +149,7 @@ class GoalSAC(SAC):
         self._sac_update = SacUpdate(self.policy, self._codes, entropy, self.gamma, self.tau, dtype)
 
     def _update(self, batch: Any) -> dict[str, Tensor]:
-        self._codes.update()
+        self._codes.update(batch)
         loss = float(self._sac_update.gradients(batch))
         if not math.isfinite(loss):  # before it gets into a weight
             raise NotFiniteError(f"the critic's loss is {loss} at step {self.num_timesteps}; lower the learning rate")
@@ -167,13 +165,13 @@ class GoalSAC(SAC):
             network.features_extractor.fit(*statistics)
 
     def _fit_ways(self) -> None:
-        """Learn the ways over all that was visited anew; the seed makes a resumed training learn the same."""
+        """Learn the ways over all that was visited; the seed makes a resumed training learn the same."""
         trajectories = self.replay_buffer.trajectories()
         extractors = [network.features_extractor for network in (self.actor, self.critic, self.critic_target)]
         ways = extractors[0].ways
         if any(np.ptp(trajectory.goals, axis=0).any() for trajectory in trajectories):
             ways.learn(trajectories, self.num_timesteps)
-        # else nothing has moved yet: the ways stay as they are until twice as much is stored
+        # else nothing has moved yet: the ways stay as they are until more is stored
         for extractor in extractors:
             extractor.fit_ways(ways, self.num_timesteps)
 

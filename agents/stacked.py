@@ -73,10 +73,11 @@ class StackedNetworks:
     def backward(self, gradient: Tensor, of_weights: bool = True, of_inputs: int = 0) -> Tensor | None:
         """(K, B, outputs), the loss's gradient by the last `forward`'s outputs -> (B, of_inputs) by so many last inputs.
 
-        With `of_weights`, the parameters' own `grad` holds theirs afterwards.
+        With `of_weights`, the parameters' own `grad` holds theirs afterwards. B may be fewer than there were: the first so many.
         """
-        size = self._inputs.shape[1]
-        activations, spare = [self._inputs, *self._activations(size)], self._gradients(size)
+        size = gradient.shape[1]
+        kept = self._inputs, *self._activations(self._inputs.shape[1])
+        activations, spare = [values[:, :size] for values in kept], self._gradients(size)
         gradient = gradient.to(self._dtype)
         for layer in reversed(range(len(self.weights))):
             if of_weights:

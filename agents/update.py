@@ -51,8 +51,8 @@ class Inputs(NamedTuple):
 class Codes(Protocol):
     """What the ways tell of the places in a batch."""
 
-    def update(self) -> None:
-        """Take notice of what has been stored and learnt since."""
+    def update(self, batch: HerSamples) -> None:
+        """Take notice of what has been stored and learnt since, as far as the batch needs it."""
         ...
 
     def forget(self) -> None:
@@ -121,7 +121,8 @@ class SacUpdate:
         self._features, next_features = both
         self._prior, next_prior = self._extractor.prior_return(both)
 
-        next_actions = squash(self._actor.forward(next_features)[0]).actions
+        self._outputs, next_outputs = self._actor.forward(both.flatten(0, 1))[0].unflatten(0, both.shape[:2])
+        next_actions = squash(next_outputs).actions
         next_q = next_prior + self._targets.forward(torch.cat([next_features, next_actions], dim=1)).amin(dim=0)
         target = batch.rewards + (1 - batch.dones) * self._discount * next_q  # (B, 1)
         # What has been done in so many steps can be done in so many: around a corner the policy's own return says nothing,
@@ -142,7 +143,7 @@ class SacUpdate:
 
         log_weight, optimizer, target_entropy = self._entropy
         entropy_weight = log_weight.exp()
-        sample = squash(self._actor.forward(features)[0])
+        sample = squash(self._outputs)
         q_values = self._critics.forward(torch.cat([features, sample.actions], dim=1))
         q, lowest = q_values.min(dim=0)
         by_q = torch.zeros_like(q_values).scatter_(0, lowest[None], -1 / size)

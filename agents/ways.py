@@ -16,6 +16,9 @@ from planner.layout import Layout
 
 from .surroundings import Surroundings
 
+_PLACES_PER_STEP = 40  # visited places for each gradient step when the ways of one map are learnt, ...
+_TRAIN_STEPS = 50, 2_500  # ... of which there are at least and at most so many
+
 
 class Told(NamedTuple):
     """What the ways tell of a place and a goal."""
@@ -32,6 +35,7 @@ class Ways(Protocol):
     out once, however many goals it is paired with, and can be kept (`PlaceCodes`).
     """
 
+    growth: float  # of what was visited, after which they are learnt again
     num_seen: int
     code_size: int
     goal_code_size: int
@@ -49,7 +53,7 @@ class Ways(Protocol):
         ...
 
     def learn(self, data: Sequence[Trajectory], seed: int) -> None:
-        """Learn anew from all that was visited. ValueError if nothing moves."""
+        """Learn from all that was visited by now. ValueError if nothing moves."""
         ...
 
 
@@ -58,6 +62,8 @@ class WaysOfOneMap(nn.Module):
 
     The last only where goals have two entries: a picture of three would be too large, and of one there is none.
     """
+
+    growth = 1.5
 
     def __init__(self, goal_size: int) -> None:
         super().__init__()
@@ -87,7 +93,12 @@ class WaysOfOneMap(nn.Module):
         return Told(steps, slope, seen)
 
     def learn(self, data: Sequence[Trajectory], seed: int) -> None:
-        self.quasimetric.load_state_dict(fit_quasimetric(data, QuasimetricDistanceConfig(), seed).state_dict())
+        """Going on from what is known: so the ways get better each time, and few gradient steps do."""
+        train_steps = int(np.clip(sum(len(trajectory) for trajectory in data) // _PLACES_PER_STEP, *_TRAIN_STEPS))
+        config = QuasimetricDistanceConfig(train_steps=train_steps)
+        known = any(values.any() for values in self.quasimetric.layers[-1].parameters())  # zeros tell nothing, and learn nothing
+        learnt = fit_quasimetric(data, config, seed, start=self.quasimetric if known else None)
+        self.quasimetric.load_state_dict(learnt.state_dict())
         if self.surroundings is not None:
             self.surroundings.fit(np.concatenate([trajectory.goals for trajectory in data]), typical_step(data))
 
@@ -99,6 +110,7 @@ class WaysOfManyMaps(LocalWays):
     """
 
     near: Tensor  # indices of the looks that are seen
+    growth = 2.0  # they are learnt anew each time, which takes longer
 
     def __init__(self, layout: Layout) -> None:
         super().__init__(layout, LocalDistanceConfig(rounds=1))

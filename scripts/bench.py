@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,15 +51,16 @@ def main(options: Options) -> None:
     from planner.storage import json_to_bytes
 
     make_folder(options.out)
-    figures = BENCHES[options.name](options)
-    (options.out / "bench.json").write_bytes(json_to_bytes({"bench": options.name, **_hardware(), "rows": figures}))
-    for row in figures:
+    figures: list[dict[str, Any]] = []
+    for row in BENCHES[options.name](options):
+        figures.append(row)  # written as they come: what is cut off leaves what it has measured
+        (options.out / "bench.json").write_bytes(json_to_bytes({"bench": options.name, **_hardware(), "rows": figures}))
         ratio = "" if row["ratio"] is None else f"{row['ratio']:>9.1f} x"
         print(f"{row['what']:<32}{_figure(row['ours'])}{_figure(row['peer'])} {row['unit']}{ratio}")
     print(f"ours, peer ({figures[0]['against']}), ratio; {options.out}/bench.json")
 
 
-def bench_envs(options: Options) -> list[dict[str, Any]]:
+def bench_envs(options: Options) -> Iterator[dict[str, Any]]:
     """Env steps per second of one batch, resets included, against gymnasium's loop over the same envs (without any)."""
     import gymnasium as gym
     import numpy as np
@@ -67,7 +68,6 @@ def bench_envs(options: Options) -> list[dict[str, Any]]:
 
     import envs  # noqa: F401 (registers ours)
 
-    rows = []
     names = ("PointMass-v0", "PointMassU-v0", "PointMassFourRooms-v0", "PointMassMaze15-v0")
     for name in tqdm(names, disable=not options.progress):
         ours = gym.make_vec(name, num_envs=options.num_envs)
@@ -81,12 +81,11 @@ def bench_envs(options: Options) -> list[dict[str, Any]]:
                 for i in range(steps):
                     batch.step(pushes[i % 50])
                 speeds[key].append(options.num_envs * steps / (time.perf_counter() - began))
-        rows.append(make_row(f"{name}, {options.num_envs} envs", "env steps/s", "SyncVectorEnv", speeds))
+        yield make_row(f"{name}, {options.num_envs} envs", "env steps/s", "SyncVectorEnv", speeds)
         peer.close()
-    return rows
 
 
-def bench_truth(options: Options) -> list[dict[str, Any]]:
+def bench_truth(options: Options) -> Iterator[dict[str, Any]]:
     """True distances per second, 10,000 pairs at once, against networkx on the whole visibility graph, pair by pair."""
     import networkx as nx
     import numpy as np
@@ -95,7 +94,6 @@ def bench_truth(options: Options) -> list[dict[str, Any]]:
     from envs.maps import FAMILIES, long_scale
     from envs.walls import WallMap
 
-    rows = []
     for name in tqdm(("FourRooms", "Galton", "Maze15"), disable=not options.progress):
         paths = (world := WallMap(FAMILIES[name], long_scale(FAMILIES[name]) * 0.1)).paths
         starts, goals = (world.sample_free(10_000, np.random.default_rng(seed)) for seed in (0, 1))
@@ -111,11 +109,10 @@ def bench_truth(options: Options) -> list[dict[str, Any]]:
             graph = nx.from_numpy_array(np.array([paths.sees(point, points) for point in points]) * gaps)
             nx.dijkstra_path_length(graph, 0, 1)
             speeds["peer"].append(1 / (time.perf_counter() - began))
-        rows.append(make_row(f"{name}, 10,000 pairs", "pairs/s", "networkx", speeds))
-    return rows
+        yield make_row(f"{name}, 10,000 pairs", "pairs/s", "networkx", speeds)
 
 
-def bench_agent(options: Options) -> list[dict[str, Any]]:
+def bench_agent(options: Options) -> Iterator[dict[str, Any]]:
     """Training steps, hindsight batches and distance matrices per second, against stable-baselines3's SAC and HER; updates
     on a GPU, where there is one."""
     import torch
@@ -123,20 +120,15 @@ def bench_agent(options: Options) -> list[dict[str, Any]]:
     from scripts import bench_agent as agent
 
     ours, rounded, peer = agent.training_speed(options.repeats)
-    rows = [
-        make_row("training, 256-256, 2 threads", "env steps/s", "stock SAC + HER", {"ours": ours, "peer": peer}),
-        make_row("the same, in bfloat16", "env steps/s", "stock SAC + HER", {"ours": rounded, "peer": peer}),
-        make_row("batches of 256 from 1,000,000", "batches/s", "stock HER", agent.sampling_speed(options.repeats)),
-        make_row("1,000 x 1,000 distances", "matrices/s", "two-critic Q", agent.pairwise_speed(options.repeats)),
-    ]
+    yield make_row("training, 256-256, 2 threads", "env steps/s", "stock SAC + HER", {"ours": ours, "peer": peer})
+    yield make_row("the same, in bfloat16", "env steps/s", "stock SAC + HER", {"ours": rounded, "peer": peer})
+    yield make_row("batches of 256 from 1,000,000", "batches/s", "stock HER", agent.sampling_speed(options.repeats))
+    yield make_row("1,000 x 1,000 distances", "matrices/s", "two-critic Q", agent.pairwise_speed(options.repeats))
     if torch.cuda.is_available():
-        rows.append(
-            make_row("updates on the GPU, 256-256", "updates/s", "operation by operation", agent.gpu_speed(options.repeats))
-        )
-    return rows
+        yield make_row("updates on the GPU, 256-256", "updates/s", "operation by operation", agent.gpu_speed(options.repeats))
 
 
-def bench_solve(options: Options) -> list[dict[str, Any]]:
+def bench_solve(options: Options) -> Iterator[dict[str, Any]]:
     """Seconds of training until 95 % of the goals are reached, against stable-baselines3's SAC + HER at RL Zoo's settings."""
     import torch
     from tqdm import tqdm
@@ -145,16 +137,14 @@ def bench_solve(options: Options) -> list[dict[str, Any]]:
 
     torch.set_num_threads(1)
     tasks: dict[str, float | None] = {"PointMass-v0": None, "PointMassFourRooms-v0": 20.0}
-    rows = []
     with tqdm(total=2 * len(tasks) * options.seeds, disable=not options.progress) as bar:
         for env, within in tasks.items():
             seconds = time_to_solve(env, within, options.seeds, options.limit, lambda: tick(bar))
             row = make_row(env, "s to 95 %", "stock SAC + HER", seconds)
-            rows.append({**row, "ratio": 1 / row["ratio"], "within": within, "limit": options.limit})
-    return rows
+            yield {**row, "ratio": 1 / row["ratio"], "within": within, "limit": options.limit}
 
 
-def bench_parallel(options: Options) -> list[dict[str, Any]]:
+def bench_parallel(options: Options) -> Iterator[dict[str, Any]]:
     """The success of an agent that learns from 16 envs at once, against one that learns from a single env, as they learn."""
     import numpy as np
     import torch
@@ -166,18 +156,16 @@ def bench_parallel(options: Options) -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     with tqdm(total=2 * options.seeds, disable=not options.progress) as bar:
         many, one = (success_while_learning(count, options.seeds, lambda: tick(bar)) for count in (16, 1))
-    rows = []
     for steps in many:
         both = np.array(many[steps]), np.array(one[steps])
         # percentiles, since all trainings may succeed alike
         difference = bootstrap(both, lambda a, b: a.mean() - b.mean(), vectorized=False, method="percentile")
         interval = [float(end) for end in difference.confidence_interval]
         row = make_row(f"after {steps:,} env steps", "success", "one env", {"ours": many[steps], "peer": one[steps]})
-        rows.append({**row, "difference_interval": interval})
-    return rows
+        yield {**row, "difference_interval": interval}
 
 
-BENCHES: dict[str, Callable[[Options], list[dict[str, Any]]]] = {
+BENCHES: dict[str, Callable[[Options], Iterable[dict[str, Any]]]] = {
     "envs": bench_envs,
     "truth": bench_truth,
     "agent": bench_agent,

@@ -218,15 +218,16 @@ def _success(policy: Any, name: str, pairs: list[tuple[np.ndarray, np.ndarray]])
     observations = [
         env.reset(options={"start": start, "goal": goal})[0] for env, (start, goal) in zip(worlds, pairs, strict=True)
     ]
-    active, reached = list(range(len(pairs))), 0
+    active, reached, state = list(range(len(pairs))), 0, None
     while active:
         batch = {key: np.stack([observations[i][key] for i in active]) for key in observations[0]}
-        actions, _ = policy.predict(batch, deterministic=True)
+        actions, state = policy.predict(batch, state, deterministic=True)  # as `evaluate_policy` asks
         still = []
-        for i, action in zip(active, actions, strict=True):
+        for row, (i, action) in enumerate(zip(active, actions, strict=True)):
             observations[i], _, terminated, truncated, _ = worlds[i].step(action)
             reached += int(terminated)
             if not (terminated or truncated):
-                still.append(i)
-        active = still
+                still.append(row)
+        active = [active[row] for row in still]
+        state = None if state is None else [state[row] for row in still]
     return reached / len(pairs)

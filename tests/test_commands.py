@@ -13,6 +13,8 @@ import torch
 from conftest import SMALL, command
 
 from planner.storage import DamagedError, read_file
+from scripts import bench
+from scripts.bench_common import make_row
 from scripts.common import run
 from scripts.runs import load_run
 
@@ -140,6 +142,17 @@ def test_bench_writes_both_figures_and_their_ratio(tmp_path, name, count):
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
     assert len(rows) == count and all(row["ratio"] == pytest.approx(row["ours"] / row["peer"]) for row in rows)
+
+
+def test_a_benchmark_that_is_cut_off_leaves_what_it_has_measured(tmp_path, monkeypatch):
+    def cut_off(options):
+        yield make_row("first", "things/s", "none", {"ours": [2.0], "peer": [1.0]})
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(bench.BENCHES, "envs", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        bench.main(bench.Options(name="envs", out=tmp_path))
+    assert [row["what"] for row in json.loads((tmp_path / "bench.json").read_text())["rows"]] == ["first"]
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,13 @@ def model():
     return trained()
 
 
+def updated(model, size):
+    """A batch for which the model's codes are ready."""
+    batch = model.replay_buffer.sample(size)
+    model._codes.update(batch)
+    return batch
+
+
 def check(model, batch):
     """Kept codes against fresh ones, of places before, places after, and goals, whether achieved or not."""
     ways = model.actor.features_extractor.ways
@@ -42,8 +49,8 @@ def check(model, batch):
 def test_kept_codes_are_the_fresh_ones(model, monkeypatch):
     monkeypatch.setattr(place_codes, "_AT_ONCE", 64)
     model._codes.forget()
-    model._codes.update()
     batch = model.replay_buffer.sample(500)
+    model._codes.update(batch)
     assert 0 < len(batch.goal_places) < 500
     check(model, batch)
 
@@ -55,7 +62,7 @@ def test_features_of_an_update_are_those_of_acting(make):
     batch = model.replay_buffer.sample(200)
     extractor = model.actor.features_extractor
     inputs = Inputs.of(batch)
-    model._codes.update()
+    model._codes.update(batch)
     told = extractor.ways.tell(*model._codes.of(inputs))
     features = extractor.of(inputs.states, inputs.achieved, inputs.desired, told)
     for mine, observations in zip(features, (batch.observations, batch.next_observations), strict=True):
@@ -67,19 +74,17 @@ def test_places_that_came_in_since_are_coded():
     model = trained(steps=160, room=200)
     for steps in (20, 20, 40):
         model.learn(steps, reset_num_timesteps=False)
-        model._codes.update()
-        check(model, model.replay_buffer.sample(1_000))
+        check(model, updated(model, 1_000))
     assert model.replay_buffer.full and model.replay_buffer.pos == 10
 
 
 def test_a_buffer_that_was_filled_anew_between_two_updates_is_coded_anew():
     """As many steps as there is room for: its position is what it was."""
     model = trained(steps=160, room=40)
-    model._codes.update()
+    updated(model, 1_000)
     model.num_timesteps = 0  # in warm-up there are no updates
     model.learn(40)
-    model._codes.update()
-    check(model, model.replay_buffer.sample(1_000))
+    check(model, updated(model, 1_000))
 
 
 @pytest.mark.parametrize(("since", "expected"), [(60, []), (58, [8, 9]), (45, [*range(45, 50), *range(10)]), (0, None)])
@@ -96,31 +101,34 @@ def test_places_since_are_those_of_the_steps_added_since(since, expected):
 @pytest.mark.parametrize("change", ["parameters", "statistics"])
 def test_all_places_are_coded_anew_when_the_ways_change(change):
     model = trained()
-    model._codes.update()
+    batch = updated(model, 100)
     ways, parameters = model.actor.features_extractor.ways, model.get_parameters()
-    batch = model.replay_buffer.sample(100)
     codes = model._codes.of(Inputs.of(batch))[0].clone()
     if change == "parameters":
         parameters["policy"] = {name: 1.1 * values for name, values in parameters["policy"].items()}
         model.set_parameters(parameters)
     else:
         ways.quasimetric.waves.range *= 1.1
-    model._codes.update()
+    model._codes.update(batch)
     assert not torch.allclose(model._codes.of(Inputs.of(batch))[0], codes)
     check(model, batch)
 
 
-def test_what_stays_is_coded_once(model, monkeypatch):
+def test_what_stays_is_coded_once_and_what_came_in_when_it_is_needed(model, monkeypatch):
     calls = []
     ways = model.actor.features_extractor.ways
     code = type(ways).code
     monkeypatch.setattr(type(ways), "code", lambda self, *parts: calls.append(len(parts[0])) or code(self, *parts))
-    model._codes.update()
-    model._codes.update()
-    assert calls == []
     model.begin_episodes(0)  # what follows must not depend on when it was coded
-    model._codes.update()
+    batch = updated(model, 1_000)
+    model._codes.update(batch)
     assert sum(calls) == 2 * 160
+    model._codes._buffer.num_added += 2  # steps of four envs, which lie where the buffer's last two would
+    model._codes.update(batch._replace(places=batch.places[:, :1] * 0, goal_places=batch.goal_places[:1] * 0))
+    assert sum(calls) == 2 * 160
+    model._codes.update(batch)
+    model._codes._buffer.num_added -= 2
+    assert sum(calls) == 2 * 160 + 2 * 8
 
 
 def test_numbers_of_places_are_those_of_their_states_and_goals(model):

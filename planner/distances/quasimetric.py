@@ -9,19 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import dijkstra
 from torch import Tensor, nn
 
-from ..data import Trajectory, spread_points
+from ..data import Trajectory
 from ..features import PlaceGrids, PlaceWaves
 from ..visited import visited_graph
 from .rows import in_parts
+from .shortest_ways import ShortestWays
 
 Array = NDArray[np.floating]
 
-_NEAREST_OF = 64  # random places among which a near one is looked for while learning
-_FOR_EACH = 4  # such places for each landmark of a gradient step
-_TURNS = 0, 1, 2  # landmarks further on whose places each is paired with: its own, and those of two more
+_FOR_EACH = 4  # places that a mark and a landmark of a gradient step are paired with
 _NEAR = 4.0  # env steps: errors of nearer pairs count as if they were so far apart
 _ROWS_AT_ONCE = 64  # of a distance matrix: bounds memory, and stays within a core's cache
 
@@ -33,17 +31,19 @@ class QuasimetricDistanceConfig:
     entries: int = 8  # ... one-sided city-block distances over so many entries
     waves: int = 128  # of `PlaceWaves`
     features: int = 8  # of each of the `PlaceGrids`
-    landmarks: int = 512  # visited places from and to which shortest ways are searched
+    landmarks: int = 64  # visited places from and to which shortest ways through all others are searched ...
+    marks: int = 2_048  # ... and, at most, ways to and from what is within `reach`
+    reach: float = 20.0  # env steps
     train_steps: int = 6_000  # at most: few places are learnt sooner
-    batch_size: int = 256  # places of a gradient step, each in three pairs; rounded down to a multiple of 8, but not to 0
+    batch_size: int = 256  # places of a gradient step, each in two pairs; rounded down to a multiple of 8, but not to 0
     learning_rate: float = 4e-3
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "groups", "entries", "waves", "features", "landmarks", "train_steps", "batch_size"):
+        for name in ("hidden", "groups", "entries", "waves", "features", "landmarks", "marks", "train_steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.learning_rate <= 0:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        if self.learning_rate <= 0 or self.reach <= 0:
+            raise ValueError(f"learning_rate and reach must be positive, got {self.learning_rate} and {self.reach}")
 
     def steps_for(self, num_places: int) -> int:
         """Gradient steps in which so many visited places are learnt."""
@@ -172,37 +172,38 @@ class QuasimetricDistance:
 
 
 def fit_quasimetric(
-    data: Sequence[Trajectory], config: QuasimetricDistanceConfig, seed: int, on_step: Callable[[], None] = lambda: None
+    data: Sequence[Trajectory],
+    config: QuasimetricDistanceConfig,
+    seed: int,
+    on_step: Callable[[], None] = lambda: None,
+    start: Quasimetric | None = None,
 ) -> Quasimetric:
-    """Learn the ways between `landmarks` and all visited places. ValueError if nothing moves."""
+    """Learn the ways over all visited places, from random weights or from those of `start`. ValueError if nothing moves."""
     rng = np.random.default_rng(seed)
     places = np.concatenate([trajectory.goals for trajectory in data])
     graph, step_length = visited_graph(data)
-    landmarks = spread_points(places, config.landmarks, 20, rng)
-    steps = np.stack([dijkstra(way, indices=landmarks).astype(np.float32) for way in (graph, graph.T.tocsr())])
+    ways = ShortestWays.search(graph, places, config.landmarks, config.marks, config.reach, rng)
     with torch.random.fork_rng():  # it may be the agent's training that asks
         torch.manual_seed(seed)
         network = Quasimetric(places.shape[1], config)
+    if start is not None:
+        network.load_state_dict(start.state_dict())
     network.fit(places, step_length)
-    _train(network, places, landmarks, steps, config, rng, on_step)
+    _train(network, places, ways, config, rng, on_step)
     return network.eval().requires_grad_(False)
 
 
 def _train(
     network: Quasimetric,
     places: Array,
-    landmarks: NDArray[np.integer],
-    steps: Array,
+    ways: ShortestWays,
     config: QuasimetricDistanceConfig,
     rng: np.random.Generator,
     on_step: Callable[[], None],
 ) -> None:
-    """`steps` (2, L, N) from and to each landmark. Relative errors count, a near pair's as much as a far one's.
+    """Relative errors count, a near pair's as much as a far one's.
 
-    A place is the nearest of up to 64 to the landmark that it is drawn for: what is asked for most, the way from here to there
-    within a few steps, is rare among random pairs; without these, far pairs come to look near. With two more landmarks it makes
-    random pairs. So a place is embedded once for three pairs: in 0.56 of the time the errors are those of as many steps with half
-    near and half random pairs whose places are all embedded apart (20,000 places of a maze of 15 cells; 8,000 of four rooms).
+    Half the pairs are near ones: without these, far pairs come to look near. A place is embedded once for a near pair and a far.
     Pairs that no way joins are left out. To have them look far instead was tried: places that nobody happened to connect then
     lie far from their neighbours, too, and in a maze of 15 cells as many goals were lost as were won.
     """
@@ -210,20 +211,13 @@ def _train(
     train_steps = config.steps_for(len(places))
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, train_steps)
-    half = max(config.batch_size // (2 * _FOR_EACH), 1)  # of the landmarks of a step: ways from these, and ways to the others
-    backwards = np.repeat([0, 1], half)
+    half = max(config.batch_size // (2 * _FOR_EACH), 1)  # of the rows of a step: ways from, and ways to
     for _ in range(train_steps):
-        which = rng.integers(len(landmarks), size=2 * half)
-        tried = rng.integers(len(places), size=(2 * half, _FOR_EACH, _NEAREST_OF))
-        ways = steps[backwards[:, None, None], which[:, None, None], tried]
-        count = _NEAREST_OF ** rng.random((2 * half, _FOR_EACH, 1))  # log-uniform
-        nearest = np.where(np.arange(_NEAREST_OF) < count, ways, np.inf).argmin(axis=-1)
-        drawn = np.take_along_axis(tried, nearest[..., None], axis=-1)[..., 0]  # (2 half, _FOR_EACH)
-        paired = np.concatenate([np.roll(drawn, turn, axis=0) for turn in _TURNS], axis=1)
-        true = torch.as_tensor(steps[backwards[:, None], which[:, None], paired])  # (2 half, pairs)
-        embedded = network(points[np.column_stack([landmarks[which], drawn])])  # (2 half, 1 + _FOR_EACH, ...)
-        marks, others = embedded[:, :1], torch.cat([embedded[:, 1:].roll(turn, dims=0) for turn in _TURNS], dim=1)
+        drawn, steps = ways.draw(half, _FOR_EACH, rng)
+        embedded = network(points[drawn])  # (2 half, 2 + _FOR_EACH, groups, entries)
+        marks, others = embedded[:, :2, None], embedded[:, None, 2:]
         gaps = torch.cat([network.gap(marks[:half], others[:half]), network.gap(others[half:], marks[half:])])
+        true = torch.as_tensor(steps)
         joined = true.isfinite()
         errors = (gaps[joined] - true[joined]) / (true[joined] + _NEAR)
         loss = torch.nn.functional.smooth_l1_loss(errors, torch.zeros_like(errors), beta=0.1)
