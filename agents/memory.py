@@ -13,17 +13,17 @@ class ReplayMemoryError(Exception):
 
 
 def check_memory(
-    observation_space: spaces.Space, action_space: spaces.Space, buffer_size: int, code_size: int, device: torch.device
+    observation_space: spaces.Space, action_space: spaces.Space, buffer_size: int, kept: int, device: torch.device
 ) -> None:
     """ReplayMemoryError, with the number of bytes, if a buffer of so many transitions exceeds the memory there is.
 
-    `code_size`: entries that `PlaceCodes` keeps of a place, where the agent is trained; each transition has two.
+    `kept`: numbers that `PlaceCodes` keeps of a transition, where the agent is trained.
 
     Asked before the start, since arrays take their memory only as they fill, hours later.
     """
     observation = sum(box.dtype.itemsize * spaces.flatdim(box) for box in observation_space.values())  # type: ignore[attr-defined]
     others = 4 * spaces.flatdim(action_space) + 3 * 4 + 3 * 8  # reward, done, time-out; first and last step of the episode, map
-    steps, codes = buffer_size * (2 * observation + others), buffer_size * 2 * 4 * code_size
+    steps, codes = buffer_size * (2 * observation + others), buffer_size * 4 * kept
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if device.type == "cuda":
         _check(buffer_size, codes, torch.cuda.mem_get_info(device)[0], "free on the GPU are")

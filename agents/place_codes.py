@@ -16,7 +16,7 @@ _AT_ONCE = 4_096  # places
 class PlaceCodes:
     """The codes of all places in a buffer, before and after each step, and of the goals that were pursued in them.
 
-    An update asks for the same places again and again, while what codes them changes only when the ways are learnt anew: asked
+    An update asks for the same places again and again, while what codes them changes only when the ways are learnt: asked
     afresh each time, it took two thirds of the time of an update. Few at a time take as long as many: so what has come in is not
     coded before some of it is in a batch.
     """
@@ -32,6 +32,11 @@ class PlaceCodes:
         self._coded = np.zeros(buffer.num_places, dtype=bool)  # which rows of the buffer are
         self._seen = 0  # the buffer's `num_added` when it was last looked at
         self._versions: list[int] = []  # of what was learnt, then
+
+    @staticmethod
+    def kept_of(ways: Ways) -> int:
+        """How many numbers of a step: the codes of both its places and of the goal."""
+        return 2 * ways.code_size + ways.goal_code_size
 
     def forget(self) -> None:
         """Work all out anew at the next update, in the same parts whatever came in when: rounding depends on them."""

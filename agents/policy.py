@@ -62,7 +62,7 @@ class GoalActorCritic(MultiInputPolicy):
         names = ("observation", "achieved_goal", "desired_goal")
         # copies: an env may write its next observation where this one lies
         states, places, goals = (np.atleast_2d(np.array(observation[name], np.float32)) for name in names)
-        extractor: Any = self.actor.features_extractor
+        extractor = self.actor.features_extractor
         carried = carry_on(state, episode_start, places, extractor.move.cpu().numpy())
         rows = [row for row, rest in enumerate(carried) if rest.left > 0]
         if rows:

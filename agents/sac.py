@@ -58,8 +58,8 @@ class GoalSAC(SAC):
         observation_space = env.observation_space
         assert isinstance(observation_space, spaces.Dict)  # for the type checker; the guard admits no other
         goal_size = spaces.flatdim(observation_space["desired_goal"])
-        code_size = WaysOfOneMap(goal_size).code_size if self.layout is None else 0
-        check_memory(observation_space, env.action_space, buffer_size, code_size, get_device(device))
+        kept = PlaceCodes.kept_of(WaysOfOneMap(goal_size)) if self.layout is None else 0
+        check_memory(observation_space, env.action_space, buffer_size, kept, get_device(device))
         super().__init__(
             GoalActorCritic,
             env,

@@ -76,7 +76,7 @@ class SacUpdate:
     def __init__(
         self, policy: GoalActorCritic, codes: Codes, entropy: Entropy, discount: float, tau: float, dtype: torch.dtype
     ) -> None:
-        actor: Any = policy.actor
+        actor = policy.actor
         self._extractor, self._codes, self._entropy = actor.features_extractor, codes, entropy
         both: Any = policy.critic, policy.critic_target
         self._critics, self._targets = (stack_critics(critic.q_networks, dtype) for critic in both)

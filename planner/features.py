@@ -99,11 +99,24 @@ class PlaceGrids(nn.Module):
         self.features = nn.Parameter(torch.empty(sum(counts), num_features).uniform_(-0.1, 0.1))
 
     def fit(self, goals: NDArray, step_length: float) -> None:
-        """Lay the squares over visited goals (N, G), for a typical step [goal units]."""
+        """Lay the squares about visited goals (N, G), for a typical step [goal units]; room that is left lies to all sides."""
+        if not self._lengths:
+            return
         low, span = torch.as_tensor(goals.min(axis=0)), torch.as_tensor(np.ptp(goals, axis=0))
-        self.low.copy_(low)
         wished = step_length * torch.tensor(self._lengths)[:, None]
         self.sides.copy_(torch.maximum(wished, span.clamp(min=1e-6) / self.last))
+        self.low.copy_(low - (self._extents() - span).clamp(min=0.0) / 2)
+
+    def hold(self, goals: NDArray) -> bool:
+        """Do all (N, G) lie within the squares? Always, where there are none."""
+        if not self._lengths:
+            return True
+        low, high = (torch.as_tensor(ends) for ends in (goals.min(axis=0), goals.max(axis=0)))
+        return bool(((low >= self.low) & (high <= self.low + self._extents())).all())
+
+    def _extents(self) -> Tensor:
+        """(G,) of the grids, from their common corner on [goal units]."""
+        return (self.sides * self.last).amin(dim=0)
 
     def forward(self, goals: Tensor) -> Tensor:
         return self._mixed(*self._looked_up(goals))

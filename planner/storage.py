@@ -38,9 +38,9 @@ def write_files(folder: Path, files: Mapping[str, bytes], remove: Collection[str
         digest = hashlib.sha256(content).hexdigest()
         path = Path(name)
         stored = name if name not in before else str(path.with_name(f"{path.stem}-{digest[:8]}{path.suffix}"))
-        _replace(folder / stored, content)
+        replace_file(folder / stored, content)
         after[name] = {"file": stored, "sha256": digest}
-    _replace(folder / MANIFEST, _manifest_bytes(after))
+    replace_file(folder / MANIFEST, _manifest_bytes(after))
     for entry in before.values():
         if entry["file"] not in {kept["file"] for kept in after.values()}:
             (folder / entry["file"]).unlink(missing_ok=True)
@@ -132,7 +132,7 @@ def _read_manifest(folder: Path) -> dict[str, dict[str, str]]:
     return entries
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Write to a temporary name beside the target, flush to disk, rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")

@@ -48,15 +48,17 @@ def main(options: Options) -> None:
     if len({folder.resolve().name for folder in options.runs}) < len(options.runs):
         raise UsageError("--runs must have names that differ: rows and pictures are named after their folders")
 
-    from planner.storage import json_to_bytes
+    from tqdm import tqdm
+
+    from planner.storage import json_to_bytes, replace_file
 
     make_folder(options.out)
     figures: list[dict[str, Any]] = []
     for row in BENCHES[options.name](options):
         figures.append(row)  # written as they come: what is cut off leaves what it has measured
-        (options.out / "bench.json").write_bytes(json_to_bytes({"bench": options.name, **_hardware(), "rows": figures}))
+        replace_file(options.out / "bench.json", json_to_bytes({"bench": options.name, **_hardware(), "rows": figures}))
         ratio = "" if row["ratio"] is None else f"{row['ratio']:>9.1f} x"
-        print(f"{row['what']:<32}{_figure(row['ours'])}{_figure(row['peer'])} {row['unit']}{ratio}")
+        tqdm.write(f"{row['what']:<32}{_figure(row['ours'])}{_figure(row['peer'])} {row['unit']}{ratio}")
     print(f"ours, peer ({figures[0]['against']}), ratio; {options.out}/bench.json")
 
 
@@ -81,8 +83,8 @@ def bench_envs(options: Options) -> Iterator[dict[str, Any]]:
                 for i in range(steps):
                     batch.step(pushes[i % 50])
                 speeds[key].append(options.num_envs * steps / (time.perf_counter() - began))
-        yield make_row(f"{name}, {options.num_envs} envs", "env steps/s", "SyncVectorEnv", speeds)
         peer.close()
+        yield make_row(f"{name}, {options.num_envs} envs", "env steps/s", "SyncVectorEnv", speeds)
 
 
 def bench_truth(options: Options) -> Iterator[dict[str, Any]]:

@@ -23,10 +23,10 @@ def corner_features(grids, grid, x, y):
 
 def test_at_a_corner_of_a_square_are_its_features_and_between_corners_their_mean():
     grids = laid_out(3.0)
-    at_corner, mid_way = grids(torch.tensor([[0.6, 0.9], [0.75, 0.9]]))
+    at_corner, mid_way = grids(grids.low + torch.tensor([[0.6, 0.9], [0.75, 0.9]]))
     assert torch.allclose(at_corner[:3], corner_features(grids, 0, 2, 3), atol=1e-6)
     assert torch.allclose(mid_way[:3], (corner_features(grids, 0, 2, 3) + corner_features(grids, 0, 3, 3)) / 2, atol=1e-6)
-    assert torch.allclose(grids(torch.tensor([0.6, 1.2]))[3:6], corner_features(grids, 1, 1, 2), atol=1e-6)
+    assert torch.allclose(grids(grids.low + torch.tensor([0.6, 1.2]))[3:6], corner_features(grids, 1, 1, 2), atol=1e-6)
 
 
 def test_what_is_learnt_of_a_place_changes_nothing_on_the_other_side_of_a_wall():
@@ -56,3 +56,13 @@ def test_goals_of_many_entries_have_no_squares():
     grids = laid_out(3.0, goal_size=4)
     assert grids.size == 0 and grids(torch.zeros(5, 4)).shape == (5, 0)
     assert [values.shape for values in grids.with_slopes(torch.zeros(5, 4))] == [(5, 0), (5, 4, 0)]
+
+
+@pytest.mark.parametrize("goal_size", [1, 2, 3, 4])
+def test_squares_have_room_to_all_sides_and_say_what_lies_without(goal_size):
+    """Of goals with up to three entries; in more there are none, and nothing lies without."""
+    grids = PlaceGrids(goal_size, 2)
+    seen = np.random.default_rng(0).uniform(2, 3, (200, goal_size)).astype(np.float32)
+    grids.fit(seen, 0.1)
+    assert grids.hold(seen) and grids.hold(seen - 0.5) and grids.hold(seen + 0.5)
+    assert grids.hold(seen + 10_000) == grids.hold(seen - 10_000) == (goal_size == 4)

@@ -114,8 +114,8 @@ def test_all_places_are_coded_anew_when_the_ways_change(change):
     check(model, batch)
 
 
-def test_what_stays_is_coded_once_and_what_came_in_when_it_is_needed(model, monkeypatch):
-    calls = []
+def test_what_stays_is_coded_once_and_what_came_in_when_it_is_needed(monkeypatch):
+    model, calls = trained(), []
     ways = model.actor.features_extractor.ways
     code = type(ways).code
     monkeypatch.setattr(type(ways), "code", lambda self, *parts: calls.append(len(parts[0])) or code(self, *parts))
@@ -123,11 +123,10 @@ def test_what_stays_is_coded_once_and_what_came_in_when_it_is_needed(model, monk
     batch = updated(model, 1_000)
     model._codes.update(batch)
     assert sum(calls) == 2 * 160
-    model._codes._buffer.num_added += 2  # steps of four envs, which lie where the buffer's last two would
+    model.replay_buffer.num_added += 2  # steps of four envs, which lie where the buffer's last two did
     model._codes.update(batch._replace(places=batch.places[:, :1] * 0, goal_places=batch.goal_places[:1] * 0))
     assert sum(calls) == 2 * 160
     model._codes.update(batch)
-    model._codes._buffer.num_added -= 2
     assert sum(calls) == 2 * 160 + 2 * 8
 
 

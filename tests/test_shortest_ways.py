@@ -14,8 +14,13 @@ PLACES = np.arange(N, dtype=np.float32)[:, None]
 LINE = coo_array((np.ones(N - 1), (np.arange(N - 1), np.arange(1, N))), shape=(N, N)).tocsr()
 
 
-def search(landmarks=5, marks=12, reach=7.0, seed=0):
+def search(landmarks=5, marks=6, reach=7.0, seed=0):
     return ShortestWays.search(LINE, PLACES, landmarks, marks, reach, np.random.default_rng(seed))
+
+
+@pytest.fixture(autouse=True)
+def as_few_as_are_asked_for(monkeypatch):
+    monkeypatch.setattr(shortest_ways, "_FEWEST", 1)
 
 
 def steps_between(starts, ends):
@@ -31,7 +36,7 @@ def test_landmarks_know_the_way_from_and_to_all_places():
 
 
 def test_marks_know_what_is_within_reach_nearest_first():
-    ways = search(marks=12, reach=7.0)
+    ways = search(marks=6, reach=7.0)
     for side, sign in enumerate((1, -1)):
         for mark, first, count in zip(ways.marks, ways.first[side], ways.counts[side], strict=True):
             known = slice(first, first + count)
@@ -40,10 +45,13 @@ def test_marks_know_what_is_within_reach_nearest_first():
             assert ways.near_steps[known].tolist() == [*range(len(expected))]
 
 
-@pytest.mark.parametrize(("marks", "expected"), [(5, 5), (1_000, N // 32)])
-def test_few_places_need_few_marks(marks, expected):
-    ways = search(marks=marks)
-    assert len(ways.marks) == len(set(ways.marks.tolist())) == expected
+@pytest.mark.parametrize(("asked", "fewest", "landmarks", "marks"), [(5, 1, 5, 5), (1_000, 1, 12, 6), (1_000, 10, 12, 10)])
+def test_few_places_need_few(asked, fewest, landmarks, marks, monkeypatch):
+    """400 places: a landmark for 32 of them, a mark for 64."""
+    monkeypatch.setattr(shortest_ways, "_FEWEST", fewest)
+    ways = search(landmarks=asked, marks=asked)
+    for known, expected in ((ways.landmarks, landmarks), (ways.marks, marks)):
+        assert len(known) == len(set(known.tolist())) == expected
 
 
 def test_a_place_of_its_own_is_mark_and_landmark():
@@ -76,9 +84,9 @@ def test_pairs_are_of_true_ways_and_the_near_ones_within_reach(half, each, seed)
 def test_nearer_places_are_drawn_more_often_and_farther_ones_too():
     steps = search(marks=1, reach=100.0, seed=3).draw(5_000, 1, np.random.default_rng(0))[1][:, 0, 0]
     counts = np.histogram(steps, bins=4, range=(0, 100))[0] / len(steps)
-    # of the least of k uniform ones, k log-uniform from 2 to 16: means of 1 - .75^k, .25^k and 1 / (k + 1)
-    chances = np.diff(np.log(np.arange(1, 17)) / np.log(16))
-    k = np.arange(2, 17)
+    # of the least of k uniform ones, k log-uniform from 2 to 32: means of 1 - .75^k, .25^k and 1 / (k + 1)
+    chances = np.diff(np.log(np.arange(1, 33)) / np.log(32))
+    k = np.arange(2, 33)
     assert counts[0] == pytest.approx(chances @ (1 - 0.75**k), abs=0.02)
     assert counts[3] == pytest.approx(chances @ 0.25**k, abs=0.01)
     assert np.mean(steps) == pytest.approx(100 * chances @ (1 / (k + 1)), abs=1)

@@ -32,6 +32,18 @@ def test_stacked_critics_give_the_outputs_and_gradients_of_each(critics):
     assert all(torch.allclose(p.grad, own, atol=1e-4) for p, own in zip(parameters, by_parameters, strict=True))
 
 
+def test_gradients_can_be_of_the_first_rows_only(critics):
+    """The actor runs once for what is before a step and after it, and learns from the former."""
+    stacked = stack_critics(critics, torch.float32)
+    inputs, weights = torch.randn(12, 5), torch.randn(3, 5, 1)
+    stacked.forward(inputs[:5])
+    by_inputs = stacked.backward(weights, of_inputs=5)
+    by_parameters = [parameter.grad.clone() for parameter in critics[1].parameters()]
+    stacked.forward(inputs)
+    assert torch.allclose(stacked.backward(weights, of_inputs=5), by_inputs, atol=1e-6)
+    assert all(torch.allclose(p.grad, own, atol=1e-6) for p, own in zip(critics[1].parameters(), by_parameters, strict=True))
+
+
 def test_gradients_can_be_of_the_last_inputs_only(critics):
     stacked = stack_critics(critics, torch.float32)
     stacked.forward(torch.randn(4, 5))

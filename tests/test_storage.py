@@ -39,14 +39,14 @@ def test_a_replaced_file_exists_once(folder):
 def test_a_kill_before_the_manifest_leaves_the_old_state(folder, monkeypatch):
     import planner.storage as storage
 
-    replace = storage._replace
+    replace = storage.replace_file
 
     def killed(path, content):
         if path.name == "manifest.json":
             raise KeyboardInterrupt
         replace(path, content)
 
-    monkeypatch.setattr(storage, "_replace", killed)
+    monkeypatch.setattr(storage, "replace_file", killed)
     with pytest.raises(KeyboardInterrupt):
         write_files(folder, {"a.json": b"new"})
     assert read_file(folder, "a.json") == FILES["a.json"]

@@ -11,6 +11,7 @@ from agents.features import GoalFeatures
 from agents.ways import WaysOfManyMaps, WaysOfOneMap
 from planner.data import Trajectory
 from planner.distances.local import LocalDistanceConfig, fit_local_ways
+from planner.distances.quasimetric import QuasimetricDistanceConfig, fit_quasimetric
 from planner.layout import Layout
 
 SIDE = 21
@@ -186,6 +187,34 @@ def test_ways_of_many_maps_are_learnt_from_what_was_visited_and_fixed_by_the_see
     assert not any(parameter.requires_grad for parameter in ways.parameters())
     straight = 7 * 2**0.5 / 0.5
     assert before < 0.5 * straight < float(tell(ways, states, here, there).steps) < 2.5 * straight
+
+
+def test_ways_of_one_map_go_on_from_what_they_were(monkeypatch):
+    """From random weights, not from the zeros that tell nothing: these have no gradient."""
+    monkeypatch.setattr("agents.ways._TRAIN_STEPS", (5, 5))
+    data = walks_in_the_open()
+    ways, config = WaysOfOneMap(2), QuasimetricDistanceConfig(train_steps=5)
+    ways.learn(data, seed=3)
+    first = fit_quasimetric(data, config, 3)
+    assert all(torch.equal(tensor, first.state_dict()[name]) for name, tensor in ways.quasimetric.state_dict().items())
+    ways.learn(data, seed=4)
+    second = fit_quasimetric(data, config, 4, start=first).state_dict()
+    assert all(torch.equal(tensor, second[name]) for name, tensor in ways.quasimetric.state_dict().items())
+    assert not torch.equal(second["grids.features"], fit_quasimetric(data, config, 4).state_dict()["grids.features"])
+
+
+@pytest.mark.parametrize(("places", "expected"), [(600, 50), (4_000, 100), (200_000, 2_500)])
+def test_the_more_was_visited_the_more_gradient_steps_it_takes(places, expected, monkeypatch):
+    asked = []
+
+    def fit(data, config, seed, start):
+        asked.append(config.train_steps)
+        raise ValueError("asked")
+
+    monkeypatch.setattr("agents.ways.fit_quasimetric", fit)
+    with pytest.raises(ValueError, match="asked"):
+        WaysOfOneMap(2).learn([Trajectory(np.zeros((places, OWN)), np.zeros((places, 2)))], seed=0)
+    assert asked == [expected]
 
 
 @pytest.mark.parametrize("make", [lambda: WaysOfOneMap(2), lambda: WaysOfManyMaps(LAYOUT)])

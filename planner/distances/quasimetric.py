@@ -31,9 +31,9 @@ class QuasimetricDistanceConfig:
     entries: int = 8  # ... one-sided city-block distances over so many entries
     waves: int = 128  # of `PlaceWaves`
     features: int = 8  # of each of the `PlaceGrids`
-    landmarks: int = 64  # visited places from and to which shortest ways through all others are searched ...
-    marks: int = 2_048  # ... and, at most, ways to and from what is within `reach`
-    reach: float = 20.0  # env steps
+    landmarks: int = 128  # visited places from and to which shortest ways through all others are searched, at most ...
+    marks: int = 1_024  # ... and ways to and from what is within `reach`
+    reach: float = 40.0  # env steps; as far as a link of a plan
     train_steps: int = 6_000  # at most: few places are learnt sooner
     batch_size: int = 256  # places of a gradient step, each in two pairs; rounded down to a multiple of 8, but not to 0
     learning_rate: float = 4e-3
@@ -178,7 +178,10 @@ def fit_quasimetric(
     on_step: Callable[[], None] = lambda: None,
     start: Quasimetric | None = None,
 ) -> Quasimetric:
-    """Learn the ways over all visited places, from random weights or from those of `start`. ValueError if nothing moves."""
+    """Learn the ways over all visited places, from random weights or from those of `start`. ValueError if nothing moves.
+
+    Where what was visited has grown beyond what `start` sees, all it knows is moved: still nearer than random weights.
+    """
     rng = np.random.default_rng(seed)
     places = np.concatenate([trajectory.goals for trajectory in data])
     graph, step_length = visited_graph(data)
@@ -188,7 +191,8 @@ def fit_quasimetric(
         network = Quasimetric(places.shape[1], config)
     if start is not None:
         network.load_state_dict(start.state_dict())
-    network.fit(places, step_length)
+    if start is None or not start.grids.hold(places):
+        network.fit(places, step_length)
     _train(network, places, ways, config, rng, on_step)
     return network.eval().requires_grad_(False)
 

@@ -15,9 +15,10 @@ Array = NDArray[np.floating]
 Indices = NDArray[np.integer]
 
 _POOL = 20  # times as many random places as landmarks, among which these are spread
-_PLACES_PER_MARK = 32  # at least: few places need few marks
-_NEAR_EACH = 4_096  # places that are kept of those near a mark, at most: bounds memory
-_NEAREST_OF = 16  # places near a mark among which the nearest is taken, at most
+_FEWEST = 16  # landmarks and marks: few places need few, ...
+_PLACES_PER_LANDMARK, _PLACES_PER_MARK = 32, 64  # ... but for so many places there is one
+_NEAR_EACH = 8_192  # places that are kept of those near a mark, at most: bounds memory
+_NEAREST_OF = 32  # places near a mark among which the nearest is taken, at most
 _AT_ONCE = 32  # searches: bounds memory
 
 
@@ -25,8 +26,9 @@ _AT_ONCE = 32  # searches: bounds memory
 class ShortestWays:
     """Landmarks tell what is far and marks what is near, which is asked for most and is rare among random pairs.
 
-    A search that ends within a few steps costs a twentieth of one through all places of a maze of 15 cells, so that there can be
-    many more of these.
+    A search that ends within the steps of one link of a plan costs a sixth of one through all places of a maze of 15 cells, so
+    that there can be many more of these. A place that is near no mark is told of by no pair, unless it is a mark or a landmark:
+    in worlds of two or three dimensions there is next to none.
     """
 
     landmarks: Indices  # (L,) visited places
@@ -43,9 +45,9 @@ class ShortestWays:
     ) -> ShortestWays:
         """Over a `visited_graph` of places (N, G), up to so many landmarks and marks, of these up to `reach` env steps."""
         both = graph, graph.T.tocsr()
-        spread = spread_points(places, landmarks, _POOL, rng)
+        spread = spread_points(places, max(min(landmarks, len(places) // _PLACES_PER_LANDMARK), _FEWEST), _POOL, rng)
         steps = np.stack([dijkstra(way, indices=spread).astype(np.float32) for way in both])
-        chosen = rng.permutation(len(places))[: max(min(marks, len(places) // _PLACES_PER_MARK), 1)]
+        chosen = rng.permutation(len(places))[: max(min(marks, len(places) // _PLACES_PER_MARK), _FEWEST)]
         parts = np.split(chosen, range(_AT_ONCE, len(chosen), _AT_ONCE))
         found = [_nearest_first(row, reach) for way in both for part in parts for row in dijkstra(way, indices=part, limit=reach)]
         counts = np.array([len(near) for near, _ in found])
@@ -57,12 +59,14 @@ class ShortestWays:
         """-> places (2 half, 2 + each), in every row a mark, a landmark and others near the mark, and env steps (2 half, 2, each)
         of the mark and of the landmark from them to the others, in the second half of the rows from the others to them.
 
-        Of these others each is the nearest of 2 to 16 random ones, log-uniform: nearer ones and farther ones.
+        Of these others each is the nearest of 2 to 32 random ones, log-uniform: nearer ones and farther ones.
         """
         backwards = np.repeat([0, 1], half)
         mark, landmark = (rng.integers(len(known), size=2 * half) for known in (self.marks, self.landmarks))
         tried = np.ceil(_NEAREST_OF ** rng.random((2 * half, each)))
-        lowest = 1 - rng.random((2 * half, each)) ** (1 / tried)  # of so many uniform ones: where lists are sorted, the nearest
+        lowest = 1 - (1 - rng.random((2 * half, each))) ** (
+            1 / tried
+        )  # of so many uniform ones: where lists are sorted, the nearest
         at = self.first[backwards, mark][:, None] + (lowest * self.counts[backwards, mark][:, None]).astype(int)
         others = self.near[at]
         far = self.steps[backwards[:, None], landmark[:, None], others]
