@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from .surroundings import Surroundings
 
 _PLACES_PER_STEP = 40  # visited places for each gradient step when the ways of one map are learnt, ...
 _TRAIN_STEPS = 50, 2_500  # ... of which there are at least and at most so many
+_NEARBY = QuasimetricDistanceConfig(landmarks=64, marks=2_048, reach=20.0)  # what is near matters more to it than to plans
 
 
 class Told(NamedTuple):
@@ -95,7 +97,7 @@ class WaysOfOneMap(nn.Module):
     def learn(self, data: Sequence[Trajectory], seed: int) -> None:
         """Going on from what is known: so the ways get better each time, and few gradient steps do."""
         train_steps = int(np.clip(sum(len(trajectory) for trajectory in data) // _PLACES_PER_STEP, *_TRAIN_STEPS))
-        config = QuasimetricDistanceConfig(train_steps=train_steps)
+        config = replace(_NEARBY, train_steps=train_steps)
         known = any(values.any() for values in self.quasimetric.layers[-1].parameters())  # zeros tell nothing, and learn nothing
         learnt = fit_quasimetric(data, config, seed, start=self.quasimetric if known else None)
         self.quasimetric.load_state_dict(learnt.state_dict())

@@ -1,5 +1,7 @@
 """What the agent's networks are told of the way, in one map and in many."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.features import GoalFeatures
-from agents.ways import WaysOfManyMaps, WaysOfOneMap
+from agents.ways import _NEARBY, WaysOfManyMaps, WaysOfOneMap
 from planner.data import Trajectory
 from planner.distances.local import LocalDistanceConfig, fit_local_ways
-from planner.distances.quasimetric import QuasimetricDistanceConfig, fit_quasimetric
+from planner.distances.quasimetric import fit_quasimetric
 from planner.layout import Layout
 
 SIDE = 21
@@ -193,7 +195,7 @@ def test_ways_of_one_map_go_on_from_what_they_were(monkeypatch):
     """From random weights, not from the zeros that tell nothing: these have no gradient."""
     monkeypatch.setattr("agents.ways._TRAIN_STEPS", (5, 5))
     data = walks_in_the_open()
-    ways, config = WaysOfOneMap(2), QuasimetricDistanceConfig(train_steps=5)
+    ways, config = WaysOfOneMap(2), replace(_NEARBY, train_steps=5)
     ways.learn(data, seed=3)
     first = fit_quasimetric(data, config, 3)
     assert all(torch.equal(tensor, first.state_dict()[name]) for name, tensor in ways.quasimetric.state_dict().items())

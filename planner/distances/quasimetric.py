@@ -33,7 +33,7 @@ class QuasimetricDistanceConfig:
     features: int = 8  # of each of the `PlaceGrids`
     landmarks: int = 128  # visited places from and to which shortest ways through all others are searched, at most ...
     marks: int = 1_024  # ... and ways to and from what is within `reach`
-    reach: float = 40.0  # env steps; as far as a link of a plan
+    reach: float = 60.0  # env steps; beyond a link of a plan, so that what is behind a wall is told from what is near
     train_steps: int = 6_000  # at most: few places are learnt sooner
     batch_size: int = 256  # places of a gradient step, each in two pairs; rounded down to a multiple of 8, but not to 0
     learning_rate: float = 4e-3

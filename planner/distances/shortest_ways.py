@@ -16,9 +16,8 @@ Indices = NDArray[np.integer]
 
 _POOL = 20  # times as many random places as landmarks, among which these are spread
 _FEWEST = 16  # landmarks and marks: few places need few, ...
-_PLACES_PER_LANDMARK, _PLACES_PER_MARK = 32, 64  # ... but for so many places there is one
+_PLACES_FOR_EACH = 32  # ... but for so many places there is one
 _NEAR_EACH = 8_192  # places that are kept of those near a mark, at most: bounds memory
-_NEAREST_OF = 32  # places near a mark among which the nearest is taken, at most
 _AT_ONCE = 32  # searches: bounds memory
 
 
@@ -26,7 +25,7 @@ _AT_ONCE = 32  # searches: bounds memory
 class ShortestWays:
     """Landmarks tell what is far and marks what is near, which is asked for most and is rare among random pairs.
 
-    A search that ends within the steps of one link of a plan costs a sixth of one through all places of a maze of 15 cells, so
+    In a maze of 15 cells a search that ends within 20 steps costs a twentieth of one through all places, within 40 a sixth, so
     that there can be many more of these. A place that is near no mark is told of by no pair, unless it is a mark or a landmark:
     in worlds of two or three dimensions there is next to none.
     """
@@ -34,6 +33,7 @@ class ShortestWays:
     landmarks: Indices  # (L,) visited places
     steps: Array  # (2, L, N) env steps from and to each; inf where no way was visited
     marks: Indices  # (M,)
+    reach: float  # of these [env steps]
     near: Indices  # (K,) places to which there is a short way from a mark, mark by mark, then from which, each time nearest first
     near_steps: Array  # (K,)
     first: Indices  # (2, M) where those of a mark begin
@@ -44,26 +44,30 @@ class ShortestWays:
         cls, graph: csr_array, places: Array, landmarks: int, marks: int, reach: float, rng: np.random.Generator
     ) -> ShortestWays:
         """Over a `visited_graph` of places (N, G), up to so many landmarks and marks, of these up to `reach` env steps."""
+
+        def at_most(number: int) -> int:
+            return max(min(number, len(places) // _PLACES_FOR_EACH), _FEWEST)
+
         both = graph, graph.T.tocsr()
-        spread = spread_points(places, max(min(landmarks, len(places) // _PLACES_PER_LANDMARK), _FEWEST), _POOL, rng)
+        spread = spread_points(places, at_most(landmarks), _POOL, rng)
         steps = np.stack([dijkstra(way, indices=spread).astype(np.float32) for way in both])
-        chosen = rng.permutation(len(places))[: max(min(marks, len(places) // _PLACES_PER_MARK), _FEWEST)]
+        chosen = rng.permutation(len(places))[: at_most(marks)]
         parts = np.split(chosen, range(_AT_ONCE, len(chosen), _AT_ONCE))
         found = [_nearest_first(row, reach) for way in both for part in parts for row in dijkstra(way, indices=part, limit=reach)]
         counts = np.array([len(near) for near, _ in found])
         first = np.cumsum(counts) - counts
         near, near_steps = (np.concatenate(values) for values in zip(*found, strict=True))
-        return cls(spread, steps, chosen, near, near_steps, first.reshape(2, -1), counts.reshape(2, -1))
+        return cls(spread, steps, chosen, reach, near, near_steps, first.reshape(2, -1), counts.reshape(2, -1))
 
     def draw(self, half: int, each: int, rng: np.random.Generator) -> tuple[Indices, Array]:
         """-> places (2 half, 2 + each), in every row a mark, a landmark and others near the mark, and env steps (2 half, 2, each)
         of the mark and of the landmark from them to the others, in the second half of the rows from the others to them.
 
-        Of these others each is the nearest of 2 to 32 random ones, log-uniform: nearer ones and farther ones.
+        Of these others each is the nearest of so many random ones, log-uniform from 2 to the steps of the reach.
         """
         backwards = np.repeat([0, 1], half)
         mark, landmark = (rng.integers(len(known), size=2 * half) for known in (self.marks, self.landmarks))
-        tried = np.ceil(_NEAREST_OF ** rng.random((2 * half, each)))
+        tried = np.ceil(self.reach ** rng.random((2 * half, each)))
         lowest = 1 - (1 - rng.random((2 * half, each))) ** (
             1 / tried
         )  # of so many uniform ones: where lists are sorted, the nearest
