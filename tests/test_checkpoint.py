@@ -121,5 +121,5 @@ def test_a_replay_buffer_beyond_the_memory_is_refused_with_its_bytes():
     env = gym.make("PointMass-v0")
     needed = 10**12 * (2 * 4 * (4 + 2 + 2 + 384) + 4 * 2 + 3 * 4 + 3 * 8)
     with pytest.raises(ReplayMemoryError, match=f"needs {needed} bytes"):
-        check_memory(env.observation_space, env.action_space, 10**12, 384, torch.device("cpu"))
-    check_memory(env.observation_space, env.action_space, 10**6, 384, torch.device("cpu"))
+        check_memory(env.observation_space, env.action_space, 10**12, 768, torch.device("cpu"))
+    check_memory(env.observation_space, env.action_space, 10**6, 768, torch.device("cpu"))
