@@ -68,9 +68,8 @@ class ShortestWays:
         backwards = np.repeat([0, 1], half)
         mark, landmark = (rng.integers(len(known), size=2 * half) for known in (self.marks, self.landmarks))
         tried = np.ceil(self.reach ** rng.random((2 * half, each)))
-        lowest = 1 - (1 - rng.random((2 * half, each))) ** (
-            1 / tried
-        )  # of so many uniform ones: where lists are sorted, the nearest
+        # of so many uniform ones the lowest: where lists are sorted, that is the nearest
+        lowest = 1 - (1 - rng.random((2 * half, each))) ** (1 / tried)
         at = self.first[backwards, mark][:, None] + (lowest * self.counts[backwards, mark][:, None]).astype(int)
         others = self.near[at]
         far = self.steps[backwards[:, None], landmark[:, None], others]
