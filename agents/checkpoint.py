@@ -76,8 +76,8 @@ def training_files(model: GoalSAC) -> dict[str, bytes]:
 def restore(model: GoalSAC, run: Path) -> None:
     """Put a run's training back into a fresh model of the same settings; `learn(..., reset_num_timesteps=False)` goes on.
 
-    ValueError if the run's spaces are not the model's, or its replay does not fit into the buffer; DamagedError if a file
-    is missing or altered.
+    ValueError if the run's spaces are not the model's, its optimisers are of an earlier version, or its replay does not fit into
+    the buffer; DamagedError if a file is missing or altered.
     """
     agent = load_agent(run)
     mismatches = space_mismatches(agent.policy.observation_space, model.observation_space, "observation")
@@ -96,6 +96,9 @@ def restore(model: GoalSAC, run: Path) -> None:
             if key.startswith(f"{name}/"):
                 _, index, entry = key.split("/")
                 state.setdefault(int(index), {})[entry] = values
+        shapes = [values.shape for group in optimiser.param_groups for values in group["params"]]
+        if state and [state[index]["exp_avg"].shape for index in sorted(state)] != shapes:
+            raise ValueError(f"the training in {run} is of an earlier version and cannot go on; train anew")
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     model.optimizers_were_loaded()
     model.num_timesteps, model._n_updates = counters["num_timesteps"], counters["n_updates"]

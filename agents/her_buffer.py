@@ -33,8 +33,8 @@ class HerSamples(NamedTuple):
     dones: Tensor  # (B, 1)
     rewards: Tensor  # (B, 1)
     realised: Tensor  # (B, 1) env steps in which the goal was reached from here, once; inf where it is not known
-    places: Tensor  # (2, B) numbers of the places before and after, see `HerBuffer.num_places`
-    goal_places: Tensor  # (R,) of the first R goals, which were achieved; the others may never have been
+    places: Tensor  # (2, B) numbers of the places before and after, see `HerBuffer.shared`
+    goal_places: Tensor  # (R,) likewise, of the first R goals, which were achieved; the others may never have been
 
 
 class HerBuffer(DictReplayBuffer):
@@ -133,8 +133,8 @@ class HerBuffer(DictReplayBuffer):
             dones=self.to_torch((rewards == 0.0).astype(np.float32)[:, None]),
             rewards=self.to_torch(rewards[:, None]),
             realised=self.to_torch(realised[:, None]),
-            places=self.to_torch(np.stack([rows, rows + self.num_places])),
-            goal_places=self.to_torch(chosen),
+            places=self.to_torch(self.shared(np.stack([rows, rows + self.num_places]))),
+            goal_places=self.to_torch(self.shared(chosen)),
         )
 
     def future_places(self, rows: NDArray, least: int = 0) -> tuple[NDArray, Array]:
@@ -171,8 +171,25 @@ class HerBuffer(DictReplayBuffer):
     @property
     def num_places(self) -> int:
         """How many places there is room for before all steps, and after them. The place before step t of env e has the number
-        of its row, t n_envs + e, the one after it `num_places` more."""
+        of its row, t n_envs + e, the one after it `num_places` more; but see `shared`."""
         return self.buffer_size * self.n_envs
+
+    def shared(self, places: NDArray) -> NDArray:
+        """(...) numbers -> numbers (...): where a step ended, the next of its episode begins, and that one's number is both's.
+
+        So a place has one number, even if the step that begins there is not stored yet. Where it would overwrite another, it is
+        not waited for.
+        """
+        after, rows = np.divmod(places, self.num_places)
+        steps, envs = np.divmod(rows, self.n_envs)
+        goes_on = _at_rows(self.last_step, rows) > steps
+        if not self.full:
+            goes_on |= (steps == self.pos - 1) & (self._episode_start[envs] < self.pos)
+        return np.where((after == 1) & goes_on, rows + self.n_envs, places)
+
+    def next_places(self) -> NDArray | None:
+        """(n_envs,): numbers of the places that the envs are in; None where steps would be overwritten that still have them."""
+        return None if self.full else self.pos * self.n_envs + np.arange(self.n_envs)
 
     def places_since(self, num_added: int) -> NDArray:
         """Numbers of the places before all steps that are stored and came in since there were `num_added`."""

@@ -1,9 +1,10 @@
-"""What the ways tell of the places in a batch: of each stored place worked out once and kept, or asked each time."""
+"""What the ways tell of places: of each that is stored, or will be, worked out once and kept, or asked each time."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .her_buffer import HerBuffer, HerSamples
@@ -18,7 +19,8 @@ class PlaceCodes:
 
     An update asks for the same places again and again, while what codes them changes only when the ways are learnt: asked
     afresh each time, it took two thirds of the time of an update. Few at a time take as long as many: so what has come in is not
-    coded before some of it is in a batch.
+    coded before somebody needs some of it. Where the envs are the agent needs to know when it acts; the step that begins there
+    and the one that has ended there find it coded.
     """
 
     def __init__(self, buffer: HerBuffer, ways: Ways) -> None:
@@ -29,39 +31,59 @@ class PlaceCodes:
         # on a CPU their memory is taken as it is written to
         self._codes = torch.empty(2 * buffer.num_places, ways.code_size, device=device)
         self._pursued = torch.empty(buffer.num_places, ways.goal_code_size, device=device)
-        self._coded = np.zeros(buffer.num_places, dtype=bool)  # which rows of the buffer are
-        self._seen = 0  # the buffer's `num_added` when it was last looked at
+        self._coded = np.zeros(2 * buffer.num_places, dtype=bool)  # which numbers of places are
+        self._pursued_coded = np.zeros(buffer.num_places, dtype=bool)
+        self._seen = 0  # the buffer's `num_added` when all was coded
         self._versions: list[int] = []  # of what was learnt, then
 
     @staticmethod
     def kept_of(ways: Ways) -> int:
-        """How many numbers of a step: the codes of both its places and of the goal."""
+        """How many numbers of a step, at most: the codes of both its places and of the goal."""
         return 2 * ways.code_size + ways.goal_code_size
 
     def forget(self) -> None:
-        """Work all out anew at the next update, in the same parts whatever came in when: rounding depends on them."""
+        """Work all out anew when it is needed, in the same parts whatever came in when: rounding depends on them."""
         self._versions = []
+
+    @torch.no_grad()
+    def now(self, observations: dict[str, NDArray]) -> tuple[Tensor, Tensor]:
+        self._forget_what_changed()
+        states, places, goals = (observations[key] for key in ("observation", "achieved_goal", "desired_goal"))
+        numbers = self._buffer.next_places()
+        if numbers is None:
+            return self._code(states, places), self._code_goals(goals)
+        fresh = ~self._coded[numbers]
+        if fresh.any():
+            self._keep(numbers[fresh], states[fresh], places[fresh])
+        before = numbers - len(numbers)  # the steps before
+        if before[0] >= 0:
+            same = self._pursued_coded[before] & (self._buffer.pursued_at(before) == goals).all(axis=1)
+            self._pursued[numbers[same]] = self._pursued[before[same]]
+            self._pursued_coded[numbers[same]] = True
+        fresh = ~self._pursued_coded[numbers]
+        if fresh.any():
+            self._keep_goals(numbers[fresh], goals[fresh])
+        return self._codes[numbers], self._pursued[numbers]
 
     @torch.no_grad()
     def update(self, batch: HerSamples) -> None:
         """Code all that is not coded yet if the batch needs any of it, or all if the ways have changed since."""
+        self._forget_what_changed()
         buffer = self._buffer
-        versions = [tensor._version for tensor in self._learnt]  # grows with every write
-        if versions != self._versions:
-            self._seen, self._versions = 0, versions
-            self._coded[:] = False
         fresh = buffer.places_since(self._seen)
-        self._coded[fresh] = False  # where they lie now, others may have lain
-        needed = torch.cat([batch.places[0], batch.goal_places]).cpu().numpy() % buffer.num_places
-        if self._coded[needed].all():
+        if buffer.full:  # where these lie now, others may have lain
+            self._coded[fresh] = self._coded[fresh + buffer.num_places] = self._pursued_coded[fresh] = False
+        needed = torch.cat([batch.places.reshape(-1), batch.goal_places]).cpu().numpy()
+        if self._coded[needed].all() and self._pursued_coded[needed[: batch.places.shape[1]]].all():
             return
-        rows = torch.as_tensor(fresh)
-        for numbers in torch.cat([rows, rows + buffer.num_places]).split(_AT_ONCE):
-            states, goals = (buffer.to_torch(values(numbers.numpy())) for values in (buffer.states_at, buffer.goals_at))
-            self._codes[numbers] = self._ways.code(states, goals)
-        for part in rows.split(_AT_ONCE):
-            self._pursued[part] = self._ways.code_goals(buffer.to_torch(buffer.pursued_at(part.numpy())))
-        self._coded[fresh] = True
+        places = np.concatenate([fresh, fresh + buffer.num_places])
+        numbers, first = np.unique(buffer.shared(places), return_index=True)
+        lacking = ~self._coded[numbers]
+        for part in _parts(lacking.nonzero()[0]):
+            where = places[first[part]]
+            self._keep(numbers[part], buffer.states_at(where), buffer.goals_at(where))
+        for rows in _parts(fresh[~self._pursued_coded[fresh]]):
+            self._keep_goals(rows, buffer.pursued_at(rows))
         self._seen = buffer.num_added
 
     def of(self, batch: Inputs) -> tuple[Tensor, Tensor]:
@@ -70,12 +92,45 @@ class PlaceCodes:
         pursued = self._pursued.index_select(0, batch.places[0, len(achieved) :])
         return codes, torch.cat([achieved, pursued])
 
+    def _forget_what_changed(self) -> None:
+        versions = [tensor._version for tensor in self._learnt]  # grows with every write
+        if versions != self._versions:
+            self._seen, self._versions = 0, versions
+            self._coded[:] = self._pursued_coded[:] = False
+
+    def _keep(self, numbers: NDArray, states: NDArray, places: NDArray) -> None:
+        self._codes[numbers] = self._code(states, places)
+        self._coded[numbers] = True
+
+    def _keep_goals(self, rows: NDArray, goals: NDArray) -> None:
+        self._pursued[rows] = self._code_goals(goals)
+        self._pursued_coded[rows] = True
+
+    def _code(self, states: NDArray, places: NDArray) -> Tensor:
+        return self._ways.code(_tensor(states, self._codes.device), _tensor(places, self._codes.device))
+
+    def _code_goals(self, goals: NDArray) -> Tensor:
+        return self._ways.code_goals(_tensor(goals, self._codes.device))
+
+
+def _parts(numbers: NDArray) -> list[NDArray]:
+    return np.split(numbers, range(_AT_ONCE, len(numbers), _AT_ONCE)) if len(numbers) else []
+
+
+def _tensor(values: NDArray, device: torch.device) -> Tensor:
+    return torch.as_tensor(values, dtype=torch.float32, device=device)
+
 
 class FreshCodes:
     """Asked of the ways each time, where nothing in them would have to be worked out."""
 
-    def __init__(self, ways: Ways) -> None:
-        self._ways = ways
+    def __init__(self, ways: Ways, device: torch.device) -> None:
+        self._ways, self._device = ways, device
+
+    def now(self, observations: dict[str, NDArray]) -> tuple[Tensor, Tensor]:
+        names = ("observation", "achieved_goal", "desired_goal")
+        states, places, goals = (_tensor(observations[name], self._device) for name in names)
+        return self._ways.code(states, places), self._ways.code_goals(goals)
 
     def update(self, batch: HerSamples) -> None:
         pass

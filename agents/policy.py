@@ -16,6 +16,7 @@ from planner.layout import Layout
 
 from .at_rest import Rest, carry_on, way_out
 from .features import GoalFeatures
+from .squashed import draw
 
 Array = NDArray[np.floating]
 
@@ -74,6 +75,15 @@ class GoalActorCritic(MultiInputPolicy):
             # a view, so that what is changed in it is changed in the one action of a single observation, too
             actions.reshape(len(places), -1)[np.array(rows)[known]] = self.unscale_action(out[known])
         return actions, carried
+
+    @torch.no_grad()
+    def explore(self, observations: dict[str, Array], codes: tuple[Tensor, Tensor]) -> Array:
+        """(B, ...) observations and the codes of their places and goals -> actions (B, A) in [-1, 1], drawn."""
+        extractor = self.actor.features_extractor
+        names = ("observation", "achieved_goal", "desired_goal")
+        parts = (torch.as_tensor(observations[name], dtype=torch.float32, device=self.device) for name in names)
+        hidden = self.actor.latent_pi(extractor.of(*parts, extractor.ways.tell(*codes)))
+        return draw(torch.cat([self.actor.mu(hidden), self.actor.log_std(hidden)], dim=1)).actions.cpu().numpy()
 
     def make_critic(self, features_extractor: Any = None) -> GoalCritic:
         return GoalCritic(**self._update_features_extractor(self.critic_kwargs, features_extractor)).to(self.device)

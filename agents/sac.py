@@ -110,11 +110,7 @@ class GoalSAC(SAC):
         set_random_seed(seed)
         self.action_space.seed(seed)
         self.replay_buffer.seed(seed)
-        self.replay_buffer.begin_episodes()
-        self._codes.forget()
-        self._practice = None
-        self._practising[:] = False
-        self._pursued_for[:] = 0
+        self._break_off()
         assert self.env is not None
         self.env.seed(seed)
         self._last_obs = self.env.reset()
@@ -133,6 +129,21 @@ class GoalSAC(SAC):
         """What they hold lies elsewhere now than an update that was recorded on a GPU knows."""
         self._sac_update.launch_anew()
 
+    def _setup_learn(self, *args: Any, **kwargs: Any) -> Any:
+        """Where stable-baselines3 resets the envs, no episode goes on."""
+        before = self._last_obs
+        result = super()._setup_learn(*args, **kwargs)
+        if self._last_obs is not before:
+            self._break_off()
+        return result
+
+    def _break_off(self) -> None:
+        self.replay_buffer.begin_episodes()
+        self._codes.forget()
+        self._practice = None
+        self._practising[:] = False
+        self._pursued_for[:] = 0
+
     def _excluded_save_params(self) -> list[str]:
         # the buffer is not saved either, from which the codes follow, and whose settings hold the env
         return [*super()._excluded_save_params(), "_codes", "_sac_update", "replay_buffer_kwargs"]
@@ -141,7 +152,7 @@ class GoalSAC(SAC):
         super()._setup_model()
         ways = self.actor.features_extractor.ways
         # a place's code in many maps holds nothing that would have to be worked out
-        self._codes: Codes = PlaceCodes(self.replay_buffer, ways) if self.layout is None else FreshCodes(ways)
+        self._codes: Codes = PlaceCodes(self.replay_buffer, ways) if self.layout is None else FreshCodes(ways, self.device)
         # fused, in place of stable-baselines3's: quicker, and its steps are counted where the weights are
         self.ent_coef_optimizer = torch.optim.Adam([self.log_ent_coef], lr=self.lr_schedule(1), fused=True)
         entropy = Entropy(self.log_ent_coef, self.ent_coef_optimizer, float(self.target_entropy))
@@ -181,9 +192,13 @@ class GoalSAC(SAC):
         The buffer keeps these: an agent that has come to rest against a corner on its way to a near goal must see that pair
         again. Among achieved goals, which were reached, and random ones, which are far, it hardly ever would.
         """
-        if self.num_timesteps >= learning_starts:
-            self._last_obs = {**self._last_obs, "desired_goal": self._pursued_goals(self._last_obs)}
-        return super()._sample_action(learning_starts, action_noise, n_envs)
+        if self.num_timesteps < learning_starts:
+            return super()._sample_action(learning_starts, action_noise, n_envs)
+        self._last_obs = {**self._last_obs, "desired_goal": self._pursued_goals(self._last_obs)}
+        actions = self.policy.explore(self._last_obs, self._codes.now(self._last_obs))
+        if action_noise is not None:
+            actions = np.clip(actions + action_noise(), -1.0, 1.0)
+        return self.policy.unscale_action(actions), actions
 
     def _pursued_goals(self, observations: dict[str, np.ndarray]) -> np.ndarray:
         """(n_envs, G): per env its practice goal, or its own.

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .cuda_graph import in_one_launch
 from .her_buffer import HerSamples
 from .policy import GoalActorCritic
+from .squashed import Draw, draw, gradient
 from .stacked import stack_actor, stack_critics
-
-_LOG_STD = (-20.0, 2.0)  # stable-baselines3's own bounds
-_TANH_MARGIN = 1e-6  # keeps the logarithm finite; stable-baselines3's own
 
 
 class Entropy(NamedTuple):
@@ -49,7 +47,11 @@ class Inputs(NamedTuple):
 
 
 class Codes(Protocol):
-    """What the ways tell of the places in a batch."""
+    """What the ways tell of places."""
+
+    def now(self, observations: dict[str, NDArray]) -> tuple[Tensor, Tensor]:
+        """Codes of where all envs are (n_envs, code_size), and of their goals (n_envs, goal_code_size)."""
+        ...
 
     def update(self, batch: HerSamples) -> None:
         """Take notice of what has been stored and learnt since, as far as the batch needs it."""
@@ -81,6 +83,8 @@ class SacUpdate:
         both: Any = policy.critic, policy.critic_target
         self._critics, self._targets = (stack_critics(critic.q_networks, dtype) for critic in both)
         self._actor = stack_actor(actor.latent_pi, actor.mu, actor.log_std, dtype)
+        for module, stack in ((policy.critic, self._critics), (actor, self._actor)):
+            module.optimizer = type(module.optimizer)([stack.values], **module.optimizer.defaults)
         self._optimizers = policy.critic.optimizer, actor.optimizer
         self._discount, self._tau = discount, tau
         self.launch_anew()
@@ -121,9 +125,9 @@ class SacUpdate:
         self._features, next_features = both
         self._prior, next_prior = self._extractor.prior_return(both)
 
-        self._outputs, next_outputs = self._actor.forward(both.flatten(0, 1))[0].unflatten(0, both.shape[:2])
-        next_actions = squash(next_outputs).actions
-        next_q = next_prior + self._targets.forward(torch.cat([next_features, next_actions], dim=1)).amin(dim=0)
+        drawn = draw(self._actor.forward(both.flatten(0, 1))[0].unflatten(0, both.shape[:2]))
+        self._drawn = Draw(*(part[0] for part in drawn))
+        next_q = next_prior + self._targets.forward(torch.cat([next_features, drawn.actions[1]], dim=1)).amin(dim=0)
         target = batch.rewards + (1 - batch.dones) * self._discount * next_q  # (B, 1)
         # What has been done in so many steps can be done in so many: around a corner the policy's own return says nothing,
         # however good an action is, until all that follows is right.
@@ -143,24 +147,23 @@ class SacUpdate:
 
         log_weight, optimizer, target_entropy = self._entropy
         entropy_weight = log_weight.exp()
-        sample = squash(self._outputs)
-        q_values = self._critics.forward(torch.cat([features, sample.actions], dim=1))
+        log_prob = self._drawn.log_prob().mean()
+        q_values = self._critics.forward(torch.cat([features, self._drawn.actions], dim=1))
         q, lowest = q_values.min(dim=0)
         by_q = torch.zeros_like(q_values).scatter_(0, lowest[None], -1 / size)
-        by_actions = self._critics.backward(by_q, of_weights=False, of_inputs=sample.actions.shape[1])
+        by_actions = self._critics.backward(by_q, of_weights=False, of_inputs=self._drawn.actions.shape[1])
         assert by_actions is not None  # for the type checker
-        self._actor.backward(squash_gradient(sample, by_actions, entropy_weight / size)[None])
+        self._actor.backward(gradient(self._drawn, by_actions, entropy_weight / size)[None])
         actor_optimizer.step()
 
         # d/dx of -(x (log_prob + target_entropy)).mean()
-        log_weight.grad = -(sample.log_prob.mean() + target_entropy).reshape(1)
+        log_weight.grad = -(log_prob + target_entropy).reshape(1)
         optimizer.step()
 
-        for ours, theirs in ((self._targets.weights, self._critics.weights), (self._targets.biases, self._critics.biases)):
-            torch._foreach_lerp_(ours, theirs, self._tau)
+        self._targets.values.lerp_(self._critics.values, self._tau)
         return {
             "critic_loss": self._critic_loss,
-            "actor_loss": (entropy_weight * sample.log_prob - (self._prior + q)[:, 0]).mean(),
+            "actor_loss": entropy_weight * log_prob - (self._prior + q).mean(),
             "ent_coef": entropy_weight,
         }
 
@@ -172,39 +175,3 @@ def least_return(steps: Tensor, discount: float) -> Tensor:
     with hindsight's goals). It holds where the env is deterministic, and is optimistic where it is not.
     """
     return torch.where(steps.isfinite(), -(1 - discount ** (steps - 1)) / (1 - discount), -torch.inf)
-
-
-class Sample(NamedTuple):
-    """Actions drawn from a squashed Gaussian, and what its gradient needs."""
-
-    actions: Tensor  # (B, A) in [-1, 1]
-    log_prob: Tensor  # (B,)
-    log_std: Tensor  # (B, A), clamped
-    inside: Tensor  # (B, A) where the clamp did nothing
-    noise: Tensor  # (B, A)
-
-
-def squash(outputs: Tensor) -> Sample:
-    """(B, 2 A) means and log standard deviations -> tanh of a draw, with its log-density (arXiv:1812.05905, eq. 26).
-
-    The numbers of stable-baselines3's SquashedDiagGaussianDistribution, without its objects.
-    """
-    mean, log_std = outputs.chunk(2, dim=1)
-    clamped = log_std.clamp(*_LOG_STD)
-    noise = torch.randn_like(mean)
-    actions = torch.tanh(mean + clamped.exp() * noise)
-    log_normal = -0.5 * noise.square() - clamped - 0.5 * math.log(2 * math.pi)
-    log_prob = (log_normal - torch.log(1 - actions.square() + _TANH_MARGIN)).sum(dim=1)
-    return Sample(actions, log_prob, clamped, clamped == log_std, noise)
-
-
-def squash_gradient(sample: Sample, by_actions: Tensor, by_log_prob: Tensor | float) -> Tensor:
-    """A loss's gradient by the sample's actions (B, A) and log_prob (one number) -> by the outputs (B, 2 A) squashed.
-
-    d log_prob / d action is 2 a / (1 - a^2), besides -1 per log standard deviation; d action / d mean is 1 - a^2, and by
-    the log standard deviation std * noise times that.
-    """
-    slope = 1 - sample.actions.square()
-    by_mean = (by_actions + by_log_prob * 2 * sample.actions / (slope + _TANH_MARGIN)) * slope
-    by_log_std = (by_mean * sample.log_std.exp() * sample.noise - by_log_prob) * sample.inside
-    return torch.cat([by_mean, by_log_std], dim=1)

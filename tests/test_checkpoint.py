@@ -110,6 +110,18 @@ def test_a_replay_that_does_not_fit_is_refused(half):
         restore(make(steps=400), half)
 
 
+def test_optimisers_of_an_earlier_version_are_refused(tmp_path):
+    """They had one tensor per layer."""
+    model = learn(make(), LEG)
+    model.critic.optimizer = torch.optim.Adam(model.critic.parameters())
+    for values in model.critic.parameters():
+        values.grad = torch.zeros_like(values)
+    model.critic.optimizer.step()
+    write_files(tmp_path, training_files(model))
+    with pytest.raises(ValueError, match="earlier version and cannot go on; train anew"):
+        restore(make(), tmp_path)
+
+
 def test_a_run_without_its_replay_cannot_be_gone_on_with(tmp_path, half):
     files = training_files(learn(make(), LEG))
     write_files(tmp_path, {name: content for name, content in files.items() if "replay" not in name})

@@ -114,20 +114,29 @@ def test_all_places_are_coded_anew_when_the_ways_change(change):
     check(model, batch)
 
 
-def test_what_stays_is_coded_once_and_what_came_in_when_it_is_needed(monkeypatch):
-    model, calls = trained(), []
+def test_each_place_is_coded_once_whoever_needs_it_first(monkeypatch):
+    """Where a step ends the next begins; and the agent, who acts there, asks before the buffer holds either."""
+    model, calls = trained(room=400), []
     ways = model.actor.features_extractor.ways
     code = type(ways).code
     monkeypatch.setattr(type(ways), "code", lambda self, *parts: calls.append(len(parts[0])) or code(self, *parts))
+    monkeypatch.setattr(model, "_fit_ways", lambda: None)
+
+    def once():
+        last = model.replay_buffer.last_step[: model.num_timesteps // 4]
+        return model.num_timesteps + len(np.unique(last * 4 + np.arange(4)))  # and where an episode has ended, or goes on from
+
     model.begin_episodes(0)  # what follows must not depend on when it was coded
     batch = updated(model, 1_000)
     model._codes.update(batch)
-    assert sum(calls) == 2 * 160
-    model.replay_buffer.num_added += 2  # steps of four envs, which lie where the buffer's last two did
-    model._codes.update(batch._replace(places=batch.places[:, :1] * 0, goal_places=batch.goal_places[:1] * 0))
-    assert sum(calls) == 2 * 160
-    model._codes.update(batch)
-    assert sum(calls) == 2 * 160 + 2 * 8
+    assert sum(calls) == once() == 160 + 4
+    for steps in (4, 200):
+        model.learn(steps, reset_num_timesteps=False)
+        check(model, updated(model, 1_000))
+        calls.pop()  # what `check` asked for ...
+        calls.pop()  # ... before and after the step
+        assert sum(calls) == once()
+    assert once() > model.num_timesteps + 4 and max(calls[2:]) <= 8
 
 
 def test_numbers_of_places_are_those_of_their_states_and_goals(model):

@@ -7,8 +7,8 @@ import torch
 from stable_baselines3.common.distributions import SquashedDiagGaussianDistribution
 from torch import nn
 
+from agents.squashed import draw, gradient
 from agents.stacked import StackedNetworks, stack_actor, stack_critics
-from agents.update import squash, squash_gradient
 
 
 def body(*widths):
@@ -67,7 +67,7 @@ def test_the_networks_and_the_stack_stay_one(critics):
     """An optimiser's step and a loaded state_dict reach both, and cleared gradients come back."""
     stacked = stack_critics(critics, torch.float32)
     inputs = torch.randn(7, 5)
-    optimizer = torch.optim.Adam([p for critic in critics for p in critic.parameters()], lr=0.1)
+    optimizer = torch.optim.Adam([stacked.values], lr=0.1)
     for _ in range(2):
         optimizer.zero_grad()  # to None
         before = stacked.forward(inputs).clone()
@@ -105,11 +105,11 @@ def test_networks_of_other_kinds_are_refused(critics):
 def test_a_squashed_sample_has_stable_baselines3s_density():
     outputs = torch.randn(64, 6) * 2
     torch.manual_seed(1)
-    sample = squash(outputs)
+    drawn = draw(outputs)
     torch.manual_seed(1)
     actions, log_prob = SquashedDiagGaussianDistribution(3).log_prob_from_params(outputs[:, :3], outputs[:, 3:].clamp(-20, 2))
-    assert torch.allclose(sample.actions, actions, atol=1e-6)
-    assert torch.allclose(sample.log_prob, log_prob, atol=1e-3)  # theirs inverts the tanh where it was not kept
+    assert torch.allclose(drawn.actions, actions, atol=1e-6)
+    assert torch.allclose(drawn.log_prob(), log_prob, atol=1e-3)  # theirs inverts the tanh where it was not kept
 
 
 def test_the_gradient_through_a_squashed_sample_is_autograds():
@@ -122,10 +122,10 @@ def test_the_gradient_through_a_squashed_sample_is_autograds():
     parameters = [p for module in (latent, mean, log_std) for p in module.parameters()]
     hidden = latent(inputs)
     torch.manual_seed(1)
-    sample = squash(torch.cat([mean(hidden), log_std(hidden)], dim=1))
-    expected = torch.autograd.grad((by_actions * sample.actions).sum() + 0.3 * sample.log_prob.sum(), parameters)
+    drawn = draw(torch.cat([mean(hidden), log_std(hidden)], dim=1))
+    expected = torch.autograd.grad((by_actions * drawn.actions).sum() + 0.3 * drawn.log_prob().sum(), parameters)
     actor = stack_actor(latent, mean, log_std, torch.float64)
     torch.manual_seed(1)
-    sample = squash(actor.forward(inputs)[0])
-    actor.backward(squash_gradient(sample, by_actions, 0.3)[None])
+    drawn = draw(actor.forward(inputs)[0])
+    actor.backward(gradient(drawn, by_actions, 0.3)[None])
     assert all(torch.allclose(p.grad, own, atol=1e-9) for p, own in zip(parameters, expected, strict=True))

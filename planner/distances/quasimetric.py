@@ -21,7 +21,7 @@ Array = NDArray[np.floating]
 
 _FOR_EACH = 4  # places that a mark and a landmark of a gradient step are paired with
 _NEAR = 4.0  # env steps: errors of nearer pairs count as if they were so far apart
-_ROWS_AT_ONCE = 64  # of a distance matrix: bounds memory, and stays within a core's cache
+_AT_ONCE = 2**18  # numbers of a distance matrix's differences: bounds memory, and stays within a core's cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,17 +94,23 @@ class Quasimetric(nn.Module):
     @staticmethod
     def gap(starts: Tensor, ends: Tensor) -> Tensor:
         """(..., groups, entries), (..., groups, entries) -> (...) env steps"""
-        return torch.relu(starts - ends).sum(dim=-1).amax(dim=-1)
+        return Quasimetric._of_groups(starts, ends)[1].amax(dim=-1)
 
     @staticmethod
     def gap_and_slope(starts: Tensor, slopes: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
         """As `gap`, and how it changes with each entry of the first place (..., G); `slopes` (..., groups, entries, G)."""
-        ahead = torch.relu(starts - ends)
-        steps, group = ahead.sum(dim=-1).max(dim=-1)
+        ahead, of_groups = Quasimetric._of_groups(starts, ends)
+        steps, group = of_groups.max(dim=-1)
         which = group[..., None, None].expand(*group.shape, 1, ahead.shape[-1])
         counted = (ahead.gather(-2, which) > 0).to(slopes.dtype)  # (..., 1, entries)
         chosen = slopes.gather(-3, which[..., None].expand(*which.shape, slopes.shape[-1]))  # (..., 1, entries, G)
         return steps, (counted @ chosen[..., 0, :, :])[..., 0, :]
+
+    @staticmethod
+    def _of_groups(starts: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+        """One-sided differences (..., groups, entries), and their sums (..., groups)."""
+        ahead = (starts - ends).relu_()  # fresh memory for another result would take longer than the arithmetic
+        return ahead, ahead @ ahead.new_ones(ahead.shape[-1])  # a product is quicker than a sum of so few
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +146,8 @@ class QuasimetricDistance:
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) env steps, at least 1."""
         starts, ends = self._embed(self.goal_of(states)), self._embed(goals)
-        steps = [self.network.gap(part[:, None], ends) for part in starts.split(_ROWS_AT_ONCE)]
+        rows = max(_AT_ONCE // max(ends.numel(), 1), 1)
+        steps = [self.network.gap(part[:, None], ends) for part in starts.split(rows)]
         return torch.cat(steps).clamp(min=1.0).numpy()
 
     def paired(self, states: Array, goals: Array) -> Array:
