@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import torch
@@ -14,11 +13,8 @@ _EAGER = 3  # calls before the recording: libraries and optimisers set themselve
 Result = TypeVar("Result")
 
 
-def in_one_launch(
-    function: Callable[..., Result], recording: Callable[[], AbstractContextManager[None]] = nullcontext
-) -> Callable[..., Result]:
-    """A function of tensors on a GPU, recorded at its fourth call, within `recording`, and replayed ever after
-    (torch.cuda.CUDAGraph).
+def in_one_launch(function: Callable[..., Result]) -> Callable[..., Result]:
+    """A function of tensors on a GPU, recorded at its fourth call and replayed ever after (torch.cuda.CUDAGraph).
 
     It must do the same operations on tensors of the same shapes and in the same places each time, and never wait for the GPU;
     numbers that are no tensors stay what they were. Its results lie where the next call's will. Random numbers are drawn anew in
@@ -36,7 +32,7 @@ def in_one_launch(
             return function(*given)
         if calls == _EAGER + 1:
             inputs = [tensor.clone() for tensor in given]
-            with recording(), torch.cuda.graph(graph):
+            with torch.cuda.graph(graph):
                 result = function(*inputs)
         shapes, recorded = ([tuple(tensor.shape) for tensor in tensors] for tensors in (given, inputs))
         if shapes != recorded:

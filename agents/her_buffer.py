@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,15 +127,16 @@ class HerBuffer(DictReplayBuffer):
         rewards = self.rewards_for(achieved, goals)
         realised = np.full(batch_size, np.inf, dtype=np.float32)
         realised[future] = taken
+        tensor = partial(self.to_torch, copy=False)  # the arrays are this batch's own
         return HerSamples(
-            observations={key: self.to_torch(values) for key, values in observations.items()},
-            actions=self.to_torch(_at_rows(self.actions, rows)),
-            next_observations={key: self.to_torch(values) for key, values in next_observations.items()},
-            dones=self.to_torch((rewards == 0.0).astype(np.float32)[:, None]),
-            rewards=self.to_torch(rewards[:, None]),
-            realised=self.to_torch(realised[:, None]),
-            places=self.to_torch(self.shared(np.stack([rows, rows + self.num_places]))),
-            goal_places=self.to_torch(self.shared(chosen)),
+            observations={key: tensor(values) for key, values in observations.items()},
+            actions=tensor(_at_rows(self.actions, rows)),
+            next_observations={key: tensor(values) for key, values in next_observations.items()},
+            dones=tensor((rewards == 0.0).astype(np.float32)[:, None]),
+            rewards=tensor(rewards[:, None]),
+            realised=tensor(realised[:, None]),
+            places=tensor(np.stack([rows, self.shared(rows + self.num_places)])),
+            goal_places=tensor(self.shared(chosen)),
         )
 
     def future_places(self, rows: NDArray, least: int = 0) -> tuple[NDArray, Array]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -94,19 +92,7 @@ class SacUpdate:
         operations one by one."""
         self._first, self._second = self._gradients, self._steps
         if at_once and self._entropy.log_weight.device.type == "cuda":
-            self._first, self._second = in_one_launch(self._gradients), in_one_launch(self._steps, self._recording)
-
-    @contextmanager
-    def _recording(self) -> Iterator[None]:
-        """Optimisers ask to be told; fused ones count their steps on the GPU in any case."""
-        groups = [group for optimizer in (*self._optimizers, self._entropy.optimizer) for group in optimizer.param_groups]
-        for group in groups:
-            group["capturable"] = True
-        try:
-            yield
-        finally:
-            for group in groups:
-                group["capturable"] = False
+            self._first, self._second = in_one_launch(self._gradients), in_one_launch(self._steps)
 
     def gradients(self, batch: HerSamples) -> Tensor:
         """Of the critics, which are not changed yet -> their loss ()."""
@@ -143,7 +129,7 @@ class SacUpdate:
     def _steps(self) -> dict[str, Tensor]:
         features, size = self._features, len(self._features)
         critic_optimizer, actor_optimizer = self._optimizers
-        critic_optimizer.step()
+        adam_step(critic_optimizer)
 
         log_weight, optimizer, target_entropy = self._entropy
         entropy_weight = log_weight.exp()
@@ -154,11 +140,11 @@ class SacUpdate:
         by_actions = self._critics.backward(by_q, of_weights=False, of_inputs=self._drawn.actions.shape[1])
         assert by_actions is not None  # for the type checker
         self._actor.backward(gradient(self._drawn, by_actions, entropy_weight / size)[None])
-        actor_optimizer.step()
+        adam_step(actor_optimizer)
 
         # d/dx of -(x (log_prob + target_entropy)).mean()
         log_weight.grad = -(log_prob + target_entropy).reshape(1)
-        optimizer.step()
+        adam_step(optimizer)
 
         self._targets.values.lerp_(self._critics.values, self._tau)
         return {
@@ -175,3 +161,30 @@ def least_return(steps: Tensor, discount: float) -> Tensor:
     with hindsight's goals). It holds where the env is deterministic, and is optimistic where it is not.
     """
     return torch.where(steps.isfinite(), -(1 - discount ** (steps - 1)) / (1 - discount), -torch.inf)
+
+
+def adam_step(optimizer: torch.optim.Optimizer) -> None:
+    """`step` of a fused Adam of one tensor: the same arithmetic. It takes a third of the time, since what there is to step is not
+    looked for anew (hooks, groups, devices)."""
+    (group,) = optimizer.param_groups
+    (values,) = group["params"]
+    state = optimizer.state[values]
+    if not state:
+        optimizer.step()  # begins with it
+        return
+    state["step"] += 1
+    torch._fused_adam_(
+        [values],
+        [values.grad],
+        [state["exp_avg"]],
+        [state["exp_avg_sq"]],
+        [],
+        [state["step"]],
+        lr=group["lr"],
+        beta1=group["betas"][0],
+        beta2=group["betas"][1],
+        weight_decay=0.0,
+        eps=group["eps"],
+        amsgrad=False,
+        maximize=False,
+    )

@@ -13,29 +13,30 @@ import torch
 import envs  # noqa: F401 (registers ours)
 
 _STORED = 1_000_000  # transitions
+_TIMED = 320  # env steps of a measurement of speed
 _CHECK_EVERY = 500  # env steps between two looks at the success, whose time does not count
 _SOLVED = 0.95
 _CURVE = (2_080, 2_160, 2_320, 2_640)  # env steps, multiples of 16; the first 2,000 are random
 
 
-def training_speed(repeats: int) -> tuple[list[float], ...]:
-    """Env steps per second with one update each, networks 256-256, batches of 256, one env, two threads: ours, ours with
-    products in bfloat16, the peer."""
+def training_speed(num_envs: int, repeats: int) -> tuple[list[float], ...]:
+    """Env steps per second with one update each, networks 256-256, batches of 256, so many envs side by side, two threads: ours,
+    ours with products in bfloat16, the peer."""
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         models = [
-            *(_our_agent("PointMass-v0", 1, (256, 256), 1.0, 100_000, 0, precision=name) for name in ("float32", "bfloat16")),
-            _stock("PointMass-v0", [256, 256], 0),
+            *(_our_agent("PointMass-v0", num_envs, (256, 256), 1.0, 100_000, 0, precision=p) for p in ("float32", "bfloat16")),
+            _stock("PointMass-v0", [256, 256], 0, num_envs),
         ]
         speeds: list[list[float]] = [[] for _ in models]
         for model in models:
-            model.learn(2_100)  # past the random steps
+            model.learn(2_112)  # past the random steps
         for _ in range(repeats):
             for model, own in zip(models, speeds, strict=True):
                 began = time.perf_counter()
-                model.learn(300, reset_num_timesteps=False)
-                own.append(300 / (time.perf_counter() - began))
+                model.learn(_TIMED, reset_num_timesteps=False)
+                own.append(_TIMED / (time.perf_counter() - began))
         return tuple(speeds)
     finally:
         torch.set_num_threads(threads)
@@ -158,6 +159,7 @@ def _stock(env: str, net_arch: list[int], seed: int, num_envs: int = 1) -> Any:
         buffer_size=_STORED,
         learning_starts=1_000,
         batch_size=256,
+        gradient_steps=-1,  # one update per env step, however many envs
         gamma=0.95,
         replay_buffer_class=HerReplayBuffer,
         replay_buffer_kwargs={"n_sampled_goal": 4, "goal_selection_strategy": "future"},

@@ -1,5 +1,6 @@
 """Networks run as one give the numbers and the gradients of the networks themselves."""
 
+import copy
 import itertools
 
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 
 from agents.squashed import draw, gradient
 from agents.stacked import StackedNetworks, stack_actor, stack_critics
+from agents.update import adam_step
 
 
 def body(*widths):
@@ -129,3 +131,20 @@ def test_the_gradient_through_a_squashed_sample_is_autograds():
     drawn = draw(actor.forward(inputs)[0])
     actor.backward(gradient(drawn, by_actions, 0.3)[None])
     assert all(torch.allclose(p.grad, own, atol=1e-9) for p, own in zip(parameters, expected, strict=True))
+
+
+def test_a_step_of_adam_is_torchs():
+    """Settings and moments are the optimiser's own: a learning rate changed, a state loaded."""
+    torch.manual_seed(0)
+    mine, theirs = (torch.optim.Adam([torch.ones(50)], lr=0.1, fused=True) for _ in range(2))
+    for i in range(6):
+        if i == 3:
+            mine.load_state_dict(copy.deepcopy(theirs.state_dict()))  # or they would share their moments
+        for optimizer, step in ((mine, adam_step), (theirs, torch.optim.Adam.step)):
+            torch.manual_seed(i)
+            (group,) = optimizer.param_groups
+            group["lr"] = 0.1 / (i + 1)
+            group["params"][0].grad = torch.randn(50)
+            step(optimizer)
+        assert torch.equal(mine.param_groups[0]["params"][0], theirs.param_groups[0]["params"][0])
+    assert float(mine.state[mine.param_groups[0]["params"][0]]["step"]) == 6
