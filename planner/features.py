@@ -77,8 +77,10 @@ class PlaceGrids(nn.Module):
     sides: Tensor  # (grids, G) of their squares [goal units]
     last: Tensor  # (grids, 1) number of each one's last corner along an entry
     strides: Tensor  # (grids, G) between the numbers of corners that are next to each other along each entry
-    begins: Tensor  # (grids, 1) number of each one's first corner among those of all
-    corners: Tensor  # (2^G, G) of a square: 0 or 1 along each entry
+    offsets: Tensor  # (grids, 2^G) numbers of the corners of each one's first square, among those of all
+    near: Tensor  # (2^G, G) the share of each of a square's corners along each entry, at its first corner ...
+    along: Tensor  # (2^G, G) ... and how that changes along the square: -1 or 1
+    replaced: Tensor  # (1 + G, 1, G) which factor of a share a derivative has in place of: none for the share itself
 
     def __init__(self, goal_size: int, num_features: int) -> None:
         super().__init__()
@@ -86,14 +88,19 @@ class PlaceGrids(nn.Module):
         finest = int(_PER_GRID ** (1 / goal_size) + 1e-9)
         per_side = [int(np.ceil(finest * _SQUARES[0] / length)) + 1 for length in self._lengths]  # corners
         counts = [n**goal_size for n in per_side]
+        corners = torch.tensor(list(itertools.product((0, 1), repeat=goal_size)))  # (2^G, G)
+        strides = torch.tensor(per_side, dtype=torch.int64)[:, None] ** torch.arange(goal_size)
+        begins = torch.tensor(np.cumsum([0, *counts])[:-1], dtype=torch.int64)[:, None]
         self.size = len(counts) * num_features
         self.register_buffer("low", torch.zeros(goal_size))
         self.register_buffer("sides", torch.ones(len(counts), goal_size))
         for name, values in (
             ("last", torch.tensor(per_side, dtype=torch.float32)[:, None] - 1),
-            ("strides", torch.tensor(per_side, dtype=torch.int64)[:, None] ** torch.arange(goal_size)),
-            ("begins", torch.tensor(np.cumsum([0, *counts])[:-1])[:, None]),
-            ("corners", torch.tensor(list(itertools.product((0, 1), repeat=goal_size)))),
+            ("strides", strides),
+            ("offsets", begins + strides @ corners.T),
+            ("near", 1.0 - corners),
+            ("along", 2.0 * corners - 1.0),
+            ("replaced", torch.cat([torch.zeros(1, goal_size), torch.eye(goal_size)]).bool()[:, None]),
         ):
             self.register_buffer(name, values, persistent=False)
         self.features = nn.Parameter(torch.empty(sum(counts), num_features).uniform_(-0.1, 0.1))
@@ -119,19 +126,15 @@ class PlaceGrids(nn.Module):
         return (self.sides * self.last).amin(dim=0)
 
     def forward(self, goals: Tensor) -> Tensor:
-        return self._mixed(*self._looked_up(goals))
+        shares, values = self._looked_up(goals)
+        return (shares.prod(dim=-1, keepdim=True) * values).sum(dim=-2).flatten(-2)
 
     def with_slopes(self, goals: Tensor) -> tuple[Tensor, Tensor]:
         """(..., G) -> what `forward` gives, and how that changes with each entry of a goal (..., G, size)."""
         shares, values = self._looked_up(goals)
-        along = torch.where(self.corners == 1, 1.0, -1.0) / self.sides[:, None]  # (grids, 2^G, G)
-        for_each = torch.eye(goals.shape[-1], dtype=torch.bool, device=goals.device)[:, None]  # (G, 1, G)
-        changes = torch.where(for_each, along[:, None], shares[..., None, :, :]).prod(dim=-1)  # (..., grids, G, 2^G)
-        return self._mixed(shares, values), (changes @ values).transpose(-3, -2).flatten(-2)
-
-    @staticmethod
-    def _mixed(shares: Tensor, values: Tensor) -> Tensor:
-        return (shares.prod(dim=-1, keepdim=True) * values).sum(dim=-2).flatten(-2)
+        factors = torch.where(self.replaced, (self.along / self.sides[:, None])[:, None], shares[..., None, :, :])
+        mixed = factors.prod(dim=-1) @ values  # (..., grids, 1 + G, F)
+        return mixed[..., 0, :].flatten(-2), mixed[..., 1:, :].transpose(-3, -2).flatten(-2)
 
     def _looked_up(self, goals: Tensor) -> tuple[Tensor, Tensor]:
         """For the corners of each goal's square in each grid: their shares along each entry (..., grids, 2^G, G), and their
@@ -139,6 +142,6 @@ class PlaceGrids(nn.Module):
         at = ((goals[..., None, :] - self.low) / self.sides).clamp(min=0.0).minimum(self.last)
         first = at.floor().minimum(self.last - 1)
         beyond = (at - first)[..., None, :]
-        shares = torch.where(self.corners == 1, beyond, 1 - beyond)
-        numbers = ((first.long()[..., None, :] + self.corners) * self.strides[:, None]).sum(dim=-1) + self.begins
+        shares = self.near + self.along * beyond
+        numbers = (first.long() * self.strides).sum(dim=-1, keepdim=True) + self.offsets
         return shares, nn.functional.embedding(numbers, self.features)

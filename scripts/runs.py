@@ -52,20 +52,30 @@ class Run:
 
     @property
     def sure_edge(self) -> float:
-        """How long the links of this agent's plans should be [env steps], as measured after its training."""
+        """How long the links of this agent's plans should be [env steps]."""
+        return self._links()["sure_edge"]
+
+    def _links(self) -> dict[str, float]:
+        """What `measure_links` has stored, or does so now: a training without an energy model leaves it out."""
         import json
 
-        from planner.storage import read_file
+        from planner.storage import read_file, stored_names
 
-        return float(json.loads(read_file(self.folder, "links.json"))["sure_edge"])
+        stored = json.loads(read_file(self.folder, "links.json")) if "links.json" in stored_names(self.folder) else {}
+        if "pace" not in stored:
+            self.measure_links()
+            return self._links()
+        return stored
 
     def measure_links(self) -> None:
-        """Let the agent drive to goals nearby, and store how far it can be trusted."""
+        """Let the agent drive to goals nearby, and store how far it can be trusted, and how its pace compares to what its critics
+        expect."""
         import numpy as np
         from tqdm import tqdm
 
         from envs.loading import load_env
         from planner.audit import drive, near_goals, sure_edge, told_goals
+        from planner.distances.q_value import QValueDistance, QValueDistanceConfig, measured_pace
         from planner.storage import json_to_bytes, write_files
 
         env = load_env(self.env, **{**self.env_kwargs, "max_episode_steps": 4 * _LONGEST_DRIVE})
@@ -80,7 +90,9 @@ class Run:
         sure = float(sure_edge(predicted, np.isfinite(drives.taken)))
         if self.layout is not None:
             sure *= _WITHOUT_GUIDE
-        links = {"sure_edge": sure, "drives": _DRIVES}
+        expected = QValueDistance(self.q_values, QValueDistanceConfig(discount=self.agent.discount))
+        pace = measured_pace(expected.paired(drives.pairs.states, drives.pairs.goals), drives.taken)
+        links = {"sure_edge": sure, "pace": pace, "drives": _DRIVES}
         write_files(self.folder, {"links.json": json_to_bytes(links)})
 
     def distance(self, name: str | None = None, env_kwargs: dict[str, Any] | None = None) -> Any:
@@ -98,7 +110,8 @@ class Run:
         if name == "ensemble":
             return EnsembleDistance([self.distance(part) for part in ENSEMBLE], _ASKED_WITHIN)
         if name == "q_value":
-            return QValueDistance(self.q_values, QValueDistanceConfig(discount=self.agent.discount))
+            config = QValueDistanceConfig(discount=self.agent.discount, pace=self._links()["pace"])
+            return QValueDistance(self.q_values, config)
         if name == "euclidean":
             return EuclideanDistance.fit(self.trajectories, self.goal_of)
         if name == "oracle":

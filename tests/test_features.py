@@ -17,7 +17,7 @@ def laid_out(width, goal_size=2):
 
 
 def corner_features(grids, grid, x, y):
-    begins, per_side = int(grids.begins[grid, 0]), int(grids.last[grid, 0]) + 1
+    begins, per_side = int(grids.offsets[grid, 0]), int(grids.last[grid, 0]) + 1
     return grids.features[begins + x + y * per_side]
 
 

@@ -101,10 +101,10 @@ class Quasimetric(nn.Module):
         """As `gap`, and how it changes with each entry of the first place (..., G); `slopes` (..., groups, entries, G)."""
         ahead, of_groups = Quasimetric._of_groups(starts, ends)
         steps, group = of_groups.max(dim=-1)
-        which = group[..., None, None].expand(*group.shape, 1, ahead.shape[-1])
-        counted = (ahead.gather(-2, which) > 0).to(slopes.dtype)  # (..., 1, entries)
-        chosen = slopes.gather(-3, which[..., None].expand(*which.shape, slopes.shape[-1]))  # (..., 1, entries, G)
-        return steps, (counted @ chosen[..., 0, :, :])[..., 0, :]
+        chosen = torch.arange(group.numel(), device=group.device), group.reshape(-1)
+        counted = (ahead.reshape(-1, *ahead.shape[-2:])[chosen] > 0).to(slopes.dtype)  # (N, entries)
+        slope = counted[:, None] @ slopes.reshape(-1, *slopes.shape[-3:])[chosen]  # (N, 1, G)
+        return steps, slope.reshape(*group.shape, -1)
 
     @staticmethod
     def _of_groups(starts: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
