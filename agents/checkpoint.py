@@ -79,15 +79,10 @@ def restore(model: GoalSAC, run: Path) -> None:
     ValueError if the run's spaces are not the model's, its optimisers are of an earlier version, or its replay does not fit into
     the buffer; DamagedError if a file is missing or altered.
     """
-    agent = load_agent(run)
-    mismatches = space_mismatches(agent.policy.observation_space, model.observation_space, "observation")
-    mismatches += space_mismatches(agent.policy.action_space, model.action_space, "action")
-    if mismatches:
-        raise ValueError(f"the checkpoint in {run} is of another env: {'; '.join(mismatches)}")
+    restore_replay(model, run)
     tensors = bytes_to_tensors(read_file(run, _OPTIMISERS))
     counters = json.loads(read_file(run, _COUNTERS))
-    model.replay_buffer.restore(bytes_to_arrays(read_file(run, _REPLAY)))
-    model.policy.load_state_dict(agent.policy.state_dict())
+    model.policy.load_state_dict(load_agent(run).policy.state_dict())
     with torch.no_grad():
         model.log_ent_coef.copy_(tensors["log_ent_coef"])
     for name, optimiser in _optimisers(model).items():
@@ -106,6 +101,20 @@ def restore(model: GoalSAC, run: Path) -> None:
     # VecMonitor's returns are float32, and so are their averages
     episodes = [{"r": np.float32(r), "l": int(length), "t": t} for r, length, t in counters["episodes"]]
     model.restore_statistics(episodes, counters["successes"])
+
+
+def restore_replay(model: GoalSAC, run: Path) -> None:
+    """Put a run's stored transitions alone back into a fresh model, whatever its networks.
+
+    ValueError if the run's spaces are not the model's, or its replay does not fit into the buffer; DamagedError if a file is
+    missing or altered.
+    """
+    agent = load_agent(run)
+    mismatches = space_mismatches(agent.policy.observation_space, model.observation_space, "observation")
+    mismatches += space_mismatches(agent.policy.action_space, model.action_space, "action")
+    if mismatches:
+        raise ValueError(f"the checkpoint in {run} is of another env: {'; '.join(mismatches)}")
+    model.replay_buffer.restore(bytes_to_arrays(read_file(run, _REPLAY)))
 
 
 def stored_steps(run: Path) -> int:

@@ -190,7 +190,7 @@ class HerBuffer(DictReplayBuffer):
         return np.where((after == 1) & goes_on, rows + self.n_envs, places)
 
     def next_places(self) -> NDArray | None:
-        """(n_envs,): numbers of the places that the envs are in; None where steps would be overwritten that still have them."""
+        """(n_envs,): numbers of the places that the envs are in; None once the buffer is full: other steps still have them."""
         return None if self.full else self.pos * self.n_envs + np.arange(self.n_envs)
 
     def places_since(self, num_added: int) -> NDArray:

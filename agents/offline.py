@@ -8,7 +8,7 @@ from typing import Any
 
 from planner.distances.distributional import Transitions
 
-from .checkpoint import restore, stored_steps
+from .checkpoint import restore_replay, stored_steps
 from .config import AgentConfig
 from .sac import GoalSAC
 from .vec_env import BatchVecEnv
@@ -21,7 +21,7 @@ def replay_of(run: Path, config: AgentConfig, batch: Any, seed: int) -> Callable
     """
     steps = stored_steps(run)
     model = GoalSAC(BatchVecEnv(batch), config, steps, seed)
-    restore(model, run)
+    restore_replay(model, run)
     buffer = model.replay_buffer
 
     def sample(size: int) -> Transitions:

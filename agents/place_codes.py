@@ -33,7 +33,7 @@ class PlaceCodes:
         self._pursued = torch.empty(buffer.num_places, ways.goal_code_size, device=device)
         self._coded = np.zeros(2 * buffer.num_places, dtype=bool)  # which numbers of places are
         self._pursued_coded = np.zeros(buffer.num_places, dtype=bool)
-        self._seen = 0  # the buffer's `num_added` when all was coded
+        self._seen = 0  # the buffer's `num_added` when all was coded for sure
         self._versions: list[int] = []  # of what was learnt, then
 
     @staticmethod
@@ -52,6 +52,7 @@ class PlaceCodes:
         numbers = self._buffer.next_places()
         if numbers is None:
             return self._code(states, places), self._code_goals(goals)
+        self._pursued_coded[numbers] = False  # a step that was begun here, but not stored, may have pursued another
         fresh = ~self._coded[numbers]
         if fresh.any():
             self._keep(numbers[fresh], states[fresh], places[fresh])

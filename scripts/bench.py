@@ -124,7 +124,7 @@ def bench_agent(options: Options) -> Iterator[dict[str, Any]]:
     for num_envs in (1, 16):
         ours, rounded, peer = agent.training_speed(num_envs, options.repeats)
         for precision, own in (("float32", ours), ("bfloat16", rounded)):
-            what = f"256-256, {num_envs} envs, {precision}"
+            what = f"training, {num_envs} env{'s' * (num_envs > 1)}, {precision}"
             yield make_row(what, "env steps/s", "stock SAC + HER", {"ours": own, "peer": peer})
     yield make_row("batches of 256 from 1,000,000", "batches/s", "stock HER", agent.sampling_speed(options.repeats))
     yield make_row("1,000 x 1,000 distances", "matrices/s", "two-critic Q", agent.pairwise_speed(options.repeats))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from scripts.common import UsageError, parse_env_kwargs
 
 if TYPE_CHECKING:
+    from planner.audit import Drives
     from planner.experience import Experience
     from planner.layout import Layout
 
-_LONGEST_DRIVE, _DRIVES, _DRIVE_SEED = 24, 400, 500_000  # env steps, drives, first env seed: for `measure_links`
+_LONGEST_DRIVE, _DRIVES, _DRIVE_SEED = 24, 400, 500_000  # env steps, drives, first env seed: to goals nearby
 # In many maps no guide knows the way round a corner. Of 60 far goals in unseen mazes 58 were reached with links of 6 steps, 57
 # with 9, 56 with 12, where drives of up to 13 were sure.
 _WITHOUT_GUIDE = 0.5
@@ -52,48 +53,43 @@ class Run:
 
     @property
     def sure_edge(self) -> float:
-        """How long the links of this agent's plans should be [env steps]."""
-        return self._links()["sure_edge"]
-
-    def _links(self) -> dict[str, float]:
-        """What `measure_links` has stored, or does so now: a training without an energy model leaves it out."""
+        """How long the links of this agent's plans should be [env steps], as measured after its training."""
         import json
 
-        from planner.storage import read_file, stored_names
+        from planner.storage import read_file
 
-        stored = json.loads(read_file(self.folder, "links.json")) if "links.json" in stored_names(self.folder) else {}
-        if "pace" not in stored:
-            self.measure_links()
-            return self._links()
-        return stored
+        return float(json.loads(read_file(self.folder, "links.json"))["sure_edge"])
 
     def measure_links(self) -> None:
-        """Let the agent drive to goals nearby, and store how far it can be trusted, and how its pace compares to what its critics
-        expect."""
+        """Let the agent drive to goals nearby, and store how far it can be trusted. ValueError if there are none to drive to."""
         import numpy as np
+
+        from planner.audit import sure_edge
+        from planner.storage import json_to_bytes, write_files
+
+        drives = self._drives_nearby("links")
+        predicted = self.distance().paired(drives.pairs.states, drives.pairs.goals)
+        sure = float(sure_edge(predicted, np.isfinite(drives.taken)))
+        if self.layout is not None:
+            sure *= _WITHOUT_GUIDE
+        write_files(self.folder, {"links.json": json_to_bytes({"sure_edge": sure, "drives": _DRIVES})})
+
+    def _drives_nearby(self, what: str) -> Drives:
         from tqdm import tqdm
 
         from envs.loading import load_env
-        from planner.audit import drive, near_goals, sure_edge, told_goals
-        from planner.distances.q_value import QValueDistance, QValueDistanceConfig, measured_pace
-        from planner.storage import json_to_bytes, write_files
+        from planner.audit import drive, near_goals, told_goals
 
         env = load_env(self.env, **{**self.env_kwargs, "max_episode_steps": 4 * _LONGEST_DRIVE})
         if self.layout is None:
             choose_goal = near_goals(self.trajectories, _LONGEST_DRIVE, None)
         else:
             choose_goal = told_goals(self.distance(), self.layout, _LONGEST_DRIVE)
-        with tqdm(total=_DRIVES, desc="links", disable=not self.progress) as bar:
-            drives = drive(self.agent, env, choose_goal, _DRIVES, _DRIVE_SEED, bar.update)
-        env.close()
-        predicted = self.distance().paired(drives.pairs.states, drives.pairs.goals)
-        sure = float(sure_edge(predicted, np.isfinite(drives.taken)))
-        if self.layout is not None:
-            sure *= _WITHOUT_GUIDE
-        expected = QValueDistance(self.q_values, QValueDistanceConfig(discount=self.agent.discount))
-        pace = measured_pace(expected.paired(drives.pairs.states, drives.pairs.goals), drives.taken)
-        links = {"sure_edge": sure, "pace": pace, "drives": _DRIVES}
-        write_files(self.folder, {"links.json": json_to_bytes(links)})
+        try:
+            with tqdm(total=_DRIVES, desc=what, disable=not self.progress) as bar:
+                return drive(self.agent, env, choose_goal, _DRIVES, _DRIVE_SEED, bar.update)
+        finally:
+            env.close()
 
     def distance(self, name: str | None = None, env_kwargs: dict[str, Any] | None = None) -> Any:
         """A distance model by name, or the usual one; what has to be learned is, on its first use, and stored with the run.
@@ -103,15 +99,13 @@ class Run:
         from planner.distances.ensemble import EnsembleDistance
         from planner.distances.euclidean import EuclideanDistance
         from planner.distances.oracle import OracleDistance
-        from planner.distances.q_value import QValueDistance, QValueDistanceConfig
 
         name = self.usual_distance if name is None else name
         check_distance_for(self, name)
         if name == "ensemble":
             return EnsembleDistance([self.distance(part) for part in ENSEMBLE], _ASKED_WITHIN)
         if name == "q_value":
-            config = QValueDistanceConfig(discount=self.agent.discount, pace=self._links()["pace"])
-            return QValueDistance(self.q_values, config)
+            return self._critics_distance()
         if name == "euclidean":
             return EuclideanDistance.fit(self.trajectories, self.goal_of)
         if name == "oracle":
@@ -155,6 +149,26 @@ class Run:
             assert self.layout is not None  # `check_distance_for` has seen to it
             return LocalDistance.from_tensors(*stored, self.goal_of, self.layout)
         return DistributionalDistance.from_tensors(*stored, self.act, self.goal_of)
+
+    def _critics_distance(self) -> Any:
+        import json
+        from dataclasses import asdict, replace
+
+        from planner.distances.q_value import QValueDistance, QValueDistanceConfig, measured_pace
+        from planner.storage import json_to_bytes, read_file, stored_names, write_files
+
+        settings = "distances/q_value.json"
+        if settings not in stored_names(self.folder):
+            config = QValueDistanceConfig(discount=self.agent.discount)
+            try:
+                drives = self._drives_nearby("pace")
+            except ValueError as error:
+                raise UsageError(f"{self.folder}: the agent's pace cannot be measured: {error}") from None
+            expected = QValueDistance(self.q_values, config).paired(drives.pairs.states, drives.pairs.goals)
+            config = replace(config, pace=measured_pace(expected, drives.taken))
+            write_files(self.folder, {settings: json_to_bytes(asdict(config))})
+        config = QValueDistanceConfig(**json.loads(read_file(self.folder, settings)))
+        return QValueDistance(self.q_values, config)
 
     def _fit_quasimetric(self) -> Any:
         from tqdm import tqdm

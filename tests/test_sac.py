@@ -12,6 +12,7 @@ from stable_baselines3 import SAC, HerReplayBuffer
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback, StopTrainingOnMaxEpisodes
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.logger import configure
+from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.save_util import load_from_zip_file
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
@@ -99,6 +100,22 @@ def test_predict_takes_one_observation_or_many(name):
 def test_evaluate_policy_runs_it(name):
     reward, _ = evaluate_policy(MAKE[name](), make_env(2), n_eval_episodes=4, warn=False)
     assert -50 <= reward <= 0
+
+
+@both
+def test_action_noise_is_added_and_kept_within_bounds(name):
+    model = MAKE[name]()
+    model.action_noise = NormalActionNoise(np.full(2, 10.0), np.zeros(2))
+    model.learn(240)
+    assert model.num_timesteps > model.learning_starts and (model.replay_buffer.actions[:60] == 1.0).all()
+
+
+def test_a_second_training_begins_new_episodes_in_the_buffer_too():
+    """Or goals would be taken for achieved that the envs were put to."""
+    model = make_ours()
+    model.learn(100)
+    model.learn(40)
+    assert (model.replay_buffer.first_step[25:35] >= 25).all() and (model.replay_buffer.last_step[:25] < 25).all()
 
 
 @both

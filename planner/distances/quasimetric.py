@@ -104,7 +104,7 @@ class Quasimetric(nn.Module):
         chosen = torch.arange(group.numel(), device=group.device), group.reshape(-1)
         counted = (ahead.reshape(-1, *ahead.shape[-2:])[chosen] > 0).to(slopes.dtype)  # (N, entries)
         slope = counted[:, None] @ slopes.reshape(-1, *slopes.shape[-3:])[chosen]  # (N, 1, G)
-        return steps, slope.reshape(*group.shape, -1)
+        return steps, slope.reshape(*group.shape, slopes.shape[-1])
 
     @staticmethod
     def _of_groups(starts: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
