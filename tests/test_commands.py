@@ -118,6 +118,9 @@ def test_audit_scores_every_distance_and_the_agent(trained, tmp_path):
         assert report["nodes"]["false_short_edge_rate"] == 0.0, name
         assert len(report["worst_edges"]) == 20 and report["realised_to_20"]["pairs"] > 20
     assert reports["oracle"]["median_relative_error"] == 0.0 == reports["quasimetric"]["triangle_violation_rate"]
+    # critics that expect more of the noisy agent than this one takes, or less: half of the drives are shorter, half longer
+    expected = json.loads((trained / "distances/q_value.json").read_text())
+    assert 0.6 < expected["pace"] < 1.4 and expected["pace"] != 1.0
     controller = json.loads((tmp_path / "controller.json").read_text())
     assert set(controller) == {"bare", "guided"}
     for report in controller.values():

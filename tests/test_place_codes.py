@@ -139,6 +139,18 @@ def test_each_place_is_coded_once_whoever_needs_it_first(monkeypatch):
     assert once() > model.num_timesteps + 4 and max(calls[2:]) <= 8
 
 
+def test_a_step_that_was_begun_and_not_stored_leaves_no_goal_behind():
+    """A callback may stop the training there; when it goes on, another goal may be pursued from the same place."""
+    model = trained(room=400)
+    ways, here = model.actor.features_extractor.ways, model._last_obs
+    for shift in (0.0, 0.7):
+        goals = here["desired_goal"] + np.float32(shift)
+        codes, goal_codes = model._codes.now({**here, "desired_goal": goals})
+        assert torch.allclose(goal_codes, ways.code_goals(torch.as_tensor(goals)), rtol=1e-4, atol=1e-4)
+        places = torch.as_tensor(here["observation"]), torch.as_tensor(here["achieved_goal"])
+        assert torch.allclose(codes, ways.code(*places), rtol=1e-4, atol=1e-4)
+
+
 def test_numbers_of_places_are_those_of_their_states_and_goals(model):
     buffer = model.replay_buffer
     steps, others = np.divmod(np.arange(160), 4)
