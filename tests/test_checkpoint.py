@@ -36,8 +36,9 @@ def learn(model, until, leg=LEG):
 
 @pytest.fixture(scope="module")
 def half(tmp_path_factory):
+    """With room for its own steps alone."""
     folder = tmp_path_factory.mktemp("half")
-    write_files(folder, training_files(learn(make(), LEG)))
+    write_files(folder, training_files(learn(make(steps=LEG), LEG)))
     return folder
 
 
@@ -106,8 +107,15 @@ def test_a_checkpoint_of_other_spaces_is_refused_field_by_field(half):
 
 
 def test_a_replay_that_does_not_fit_is_refused(half):
-    with pytest.raises(ValueError, match="150 steps x 4 envs does not fit into a buffer of 100 x 4"):
+    with pytest.raises(ValueError, match="150 steps x 4 envs does not fit into a buffer of 101 x 4"):
         restore(make(steps=400), half)
+
+
+def test_where_a_training_ends_there_is_room_for_the_step_that_may_follow():
+    """What is worked out together must not depend on how much longer the training was meant to be: rounding does."""
+    buffer = learn(make(steps=LEG), LEG).replay_buffer
+    assert buffer.num_added == LEG // 4 and not buffer.full
+    assert buffer.next_places().tolist() == list(range(LEG, LEG + 4))
 
 
 def test_optimisers_of_an_earlier_version_are_refused(tmp_path):

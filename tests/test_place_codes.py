@@ -18,7 +18,8 @@ CONFIG = AgentConfig(num_envs=4, warmup_steps=100, hidden=(8, 8), batch_size=64)
 MAZES = {"size": 3, "loops": 1, "mazes": 3}
 
 
-def trained(env="PointMass-v0", steps=160, room=200, **env_kwargs):
+def trained(env="PointMass-v0", steps=160, room=196, **env_kwargs):
+    """With room for one step of all envs more."""
     model = GoalSAC(BatchVecEnv(load_batch(env, 4, **env_kwargs)), CONFIG, room, seed=0)
     return model.learn(steps)
 
@@ -71,7 +72,7 @@ def test_features_of_an_update_are_those_of_acting(make):
 
 def test_places_that_came_in_since_are_coded():
     """Up to the buffer's end, and again from its beginning, where old steps are overwritten."""
-    model = trained(steps=160, room=200)
+    model = trained(steps=160, room=196)
     for steps in (20, 20, 40):
         model.learn(steps, reset_num_timesteps=False)
         check(model, updated(model, 1_000))
@@ -80,7 +81,7 @@ def test_places_that_came_in_since_are_coded():
 
 def test_a_buffer_that_was_filled_anew_between_two_updates_is_coded_anew():
     """As many steps as there is room for: its position is what it was."""
-    model = trained(steps=160, room=40)
+    model = trained(steps=160, room=36)
     updated(model, 1_000)
     model.num_timesteps = 0  # in warm-up there are no updates
     model.learn(40)
@@ -90,7 +91,7 @@ def test_a_buffer_that_was_filled_anew_between_two_updates_is_coded_anew():
 @pytest.mark.parametrize(("since", "expected"), [(60, []), (58, [8, 9]), (45, [*range(45, 50), *range(10)]), (0, None)])
 def test_places_since_are_those_of_the_steps_added_since(since, expected):
     """60 steps of 4 envs in a room of 50."""
-    model = trained(steps=160, room=200).learn(80, reset_num_timesteps=False)
+    model = trained(steps=160, room=196).learn(80, reset_num_timesteps=False)
     buffer = model.replay_buffer
     assert buffer.num_added == 60
     places = buffer.places_since(since).reshape(-1, 4)
