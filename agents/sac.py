@@ -54,8 +54,8 @@ class GoalSAC(SAC):
         self._pursued_for = np.zeros(env.num_envs, dtype=np.int64)  # env steps since the goal was drawn
         at_once = config.updates_per_step * env.num_envs  # updates after one step of all envs ...
         rounds = max(1, round(1 / at_once))  # ... or one update after so many
-        # Nothing is overwritten, and there is room for one step more: where the last one ended, the first of a training that goes on
-        # begins, so that in both the place has the same number.
+        # Nothing is overwritten, and there is room for one step more: where the last one ended, the first of a training that goes
+        # on begins, so that in both the place has the same number.
         buffer_size = (math.ceil(total_steps / env.num_envs / rounds) * rounds + 1) * env.num_envs
         observation_space = env.observation_space
         assert isinstance(observation_space, spaces.Dict)  # for the type checker; the guard admits no other

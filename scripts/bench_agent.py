@@ -54,7 +54,7 @@ def gpu_speed(repeats: int) -> dict[str, list[float]]:
 
 def sampling_speed(repeats: int) -> dict[str, list[float]]:
     """Batches of 256 per second out of a million stored transitions in episodes of 50 steps."""
-    ours = _our_agent("PointMass-v0", 16, (8,), 1.0, _STORED, 0).replay_buffer
+    ours = _our_agent("PointMass-v0", 16, (8,), 1.0, _STORED - 16, 0).replay_buffer  # which has room for a step of all envs more
     peer: Any = _stock("PointMass-v0", [8], 0, num_envs=16).replay_buffer
     rng = np.random.default_rng(0)
     rows = ours.buffer_size
