@@ -18,7 +18,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from planner.storage import arrays_to_bytes, bytes_to_arrays, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
 
-from .agent import load_agent, space_mismatches
+from .agent import GoalAgent, load_agent, space_mismatches
 from .sac import GoalSAC
 from .training import trained_agent
 
@@ -79,10 +79,10 @@ def restore(model: GoalSAC, run: Path) -> None:
     ValueError if the run's spaces are not the model's, its optimisers are of an earlier version, or its replay does not fit into
     the buffer; DamagedError if a file is missing or altered.
     """
-    restore_replay(model, run)
+    agent = restore_replay(model, run)
     tensors = bytes_to_tensors(read_file(run, _OPTIMISERS))
     counters = json.loads(read_file(run, _COUNTERS))
-    model.policy.load_state_dict(load_agent(run).policy.state_dict())
+    model.policy.load_state_dict(agent.policy.state_dict())
     with torch.no_grad():
         model.log_ent_coef.copy_(tensors["log_ent_coef"])
     for name, optimiser in _optimisers(model).items():
@@ -103,8 +103,8 @@ def restore(model: GoalSAC, run: Path) -> None:
     model.restore_statistics(episodes, counters["successes"])
 
 
-def restore_replay(model: GoalSAC, run: Path) -> None:
-    """Put a run's stored transitions alone back into a fresh model, whatever its networks.
+def restore_replay(model: GoalSAC, run: Path) -> GoalAgent:
+    """Put a run's stored transitions alone back into a fresh model, whatever its networks -> the run's agent.
 
     ValueError if the run's spaces are not the model's, or its replay does not fit into the buffer; DamagedError if a file is
     missing or altered.
@@ -115,6 +115,7 @@ def restore_replay(model: GoalSAC, run: Path) -> None:
     if mismatches:
         raise ValueError(f"the checkpoint in {run} is of another env: {'; '.join(mismatches)}")
     model.replay_buffer.restore(bytes_to_arrays(read_file(run, _REPLAY)))
+    return agent
 
 
 def stored_steps(run: Path) -> int:

@@ -10,7 +10,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 import envs  # noqa: F401
-from agents.checkpoint import Legs, restore, stored_steps, training_files
+from agents.checkpoint import Legs, restore, restore_replay, stored_steps, training_files
 from agents.config import AgentConfig
 from agents.memory import ReplayMemoryError, check_memory
 from agents.sac import GoalSAC
@@ -128,6 +128,9 @@ def test_optimisers_of_an_earlier_version_are_refused(tmp_path):
     write_files(tmp_path, training_files(model))
     with pytest.raises(ValueError, match="earlier version and cannot go on; train anew"):
         restore(make(), tmp_path)
+    reader = make()
+    restore_replay(reader, tmp_path)  # what was stored can be learnt from nevertheless
+    assert np.array_equal(reader.replay_buffer.stored("observation"), model.replay_buffer.stored("observation"))
 
 
 def test_a_run_without_its_replay_cannot_be_gone_on_with(tmp_path, half):
