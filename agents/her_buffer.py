@@ -35,7 +35,7 @@ class HerSamples(NamedTuple):
     rewards: Tensor  # (B, 1)
     realised: Tensor  # (B, 1) env steps in which the goal was reached from here, once; inf where it is not known
     places: Tensor  # (2, B) numbers of the places before and after, see `HerBuffer.shared`
-    goal_places: Tensor  # (R,) likewise, of the first R goals, which were achieved; the others may never have been
+    goal_places: Tensor  # (R,) likewise, of the first R goals of a batch, which were achieved; the others may never have been
 
 
 class HerBuffer(DictReplayBuffer):
@@ -113,20 +113,26 @@ class HerBuffer(DictReplayBuffer):
         if self.full and self.layout is not None:  # what is overwritten may have been of another map
             self._index = None
 
-    def sample(self, batch_size: int, env: VecNormalize | None = None) -> HerSamples:  # type: ignore[override]
-        rows = self.rng.integers(self._num_stored * self.n_envs, size=batch_size)
+    def sample(  # type: ignore[override]
+        self, batch_size: int, env: VecNormalize | None = None, batches: int = 1
+    ) -> HerSamples:
+        """So many batches, one after the other: drawn at once, each takes a fraction of the time."""
+        rows = self.rng.integers(self._num_stored * self.n_envs, size=batches * batch_size)
         observations = {key: _at_rows(values, rows) for key, values in self.observations.items()}
         next_observations = {key: _at_rows(values, rows) for key, values in self.next_observations.items()}
         achieved, goals = next_observations["achieved_goal"], observations["desired_goal"]
         num_future, num_nearby = int(batch_size * self.future_share), int(batch_size * self.nearby_share)
-        future, nearby = slice(0, num_future), slice(num_future, num_future + num_nearby)
-        reached, taken = self.future_places(rows[future])
-        chosen = np.concatenate([reached, self.nearby_places(achieved[nearby], _at_rows(self.maps, rows[nearby]))])
-        goals[: nearby.stop] = self.goals_at(chosen)
+        in_batch = np.arange(len(rows)) % batch_size
+        future, hindsight = in_batch < num_future, in_batch < num_future + num_nearby
+        nearby = hindsight & ~future
+        chosen, realised = np.empty_like(rows), np.full(len(rows), np.inf, dtype=np.float32)
+        chosen[future], realised[future] = self.future_places(rows[future])
+        chosen[nearby] = self.nearby_places(achieved[nearby], _at_rows(self.maps, rows[nearby]))
+        chosen = chosen[hindsight]
+        goals[hindsight] = self.goals_at(chosen)
         next_observations["desired_goal"] = goals
         rewards = self.rewards_for(achieved, goals)
-        realised = np.full(batch_size, np.inf, dtype=np.float32)
-        realised[future] = taken
+        ends, of_goals = np.split(self.shared(np.concatenate([rows + self.num_places, chosen])), [len(rows)])
         tensor = partial(self.to_torch, copy=False)  # the arrays are this batch's own
         return HerSamples(
             observations={key: tensor(values) for key, values in observations.items()},
@@ -135,8 +141,8 @@ class HerBuffer(DictReplayBuffer):
             dones=tensor((rewards == 0.0).astype(np.float32)[:, None]),
             rewards=tensor(rewards[:, None]),
             realised=tensor(realised[:, None]),
-            places=tensor(np.stack([rows, self.shared(rows + self.num_places)])),
-            goal_places=tensor(self.shared(chosen)),
+            places=tensor(np.stack([rows, ends])),
+            goal_places=tensor(of_goals),
         )
 
     def future_places(self, rows: NDArray, least: int = 0) -> tuple[NDArray, Array]:
@@ -189,9 +195,10 @@ class HerBuffer(DictReplayBuffer):
             goes_on |= (steps == self.pos - 1) & (self._episode_start[envs] < self.pos)
         return np.where((after == 1) & goes_on, rows + self.n_envs, places)
 
-    def next_places(self) -> NDArray | None:
-        """(n_envs,): numbers of the places that the envs are in; None once the buffer is full: other steps still have them."""
-        return None if self.full else self.pos * self.n_envs + np.arange(self.n_envs)
+    def next_place(self) -> int | None:
+        """The number of the place that the first env is in, the others' follow; None once the buffer is full: other steps still
+        have them."""
+        return None if self.full else self.pos * self.n_envs
 
     def places_since(self, num_added: int) -> NDArray:
         """Numbers of the places before all steps that are stored and came in since there were `num_added`."""

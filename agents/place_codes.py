@@ -45,37 +45,34 @@ class PlaceCodes:
         """Work all out anew when it is needed, in the same parts whatever came in when: rounding depends on them."""
         self._versions = []
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def now(self, observations: dict[str, NDArray]) -> tuple[Tensor, Tensor]:
         self._forget_what_changed()
         states, places, goals = (observations[key] for key in ("observation", "achieved_goal", "desired_goal"))
-        numbers = self._buffer.next_places()
-        if numbers is None:
+        first = self._buffer.next_place()
+        if first is None:
             return self._code(states, places), self._code_goals(goals)
-        self._pursued_coded[numbers] = False  # a step that was begun here, but not stored, may have pursued another
-        fresh = ~self._coded[numbers]
-        if fresh.any():
-            self._keep(numbers[fresh], states[fresh], places[fresh])
-        before = numbers - len(numbers)  # the steps before
-        if before[0] >= 0:
-            same = self._pursued_coded[before] & (self._buffer.pursued_at(before) == goals).all(axis=1)
-            self._pursued[numbers[same]] = self._pursued[before[same]]
-            self._pursued_coded[numbers[same]] = True
-        fresh = ~self._pursued_coded[numbers]
-        if fresh.any():
-            self._keep_goals(numbers[fresh], goals[fresh])
-        return self._codes[numbers], self._pursued[numbers]
+        before, here = slice(max(first - len(goals), 0), first), slice(first, first + len(goals))
+        lacking = np.flatnonzero(~self._coded[here])
+        if len(lacking):
+            self._keep(first + lacking, states[lacking], places[lacking])
+        # not even a step that was begun here, but not stored, has pursued the same for sure
+        pursued = self._buffer.pursued_at(np.arange(before.start, first))
+        same = self._pursued_coded[before].all() and np.array_equal(pursued, goals)
+        self._pursued[here] = self._pursued[before] if same else self._code_goals(goals)
+        self._pursued_coded[here] = True
+        return self._codes[here], self._pursued[here]
 
-    @torch.no_grad()
-    def update(self, batch: HerSamples) -> None:
-        """Code all that is not coded yet if the batch needs any of it, or all if the ways have changed since."""
+    @torch.inference_mode()
+    def update(self, samples: HerSamples) -> None:
+        """Code all that is not coded yet if these need any of it, or all if the ways have changed since."""
         self._forget_what_changed()
         buffer = self._buffer
         fresh = buffer.places_since(self._seen)
         if buffer.full:  # where these lie now, others may have lain
             self._coded[fresh] = self._coded[fresh + buffer.num_places] = self._pursued_coded[fresh] = False
-        needed = torch.cat([batch.places.reshape(-1), batch.goal_places]).cpu().numpy()
-        if self._coded[needed].all() and self._pursued_coded[needed[: batch.places.shape[1]]].all():
+        needed = torch.cat([samples.places.reshape(-1), samples.goal_places]).cpu().numpy()
+        if self._coded[needed].all() and self._pursued_coded[needed[: samples.places.shape[1]]].all():
             return
         places = np.concatenate([fresh, fresh + buffer.num_places])
         numbers, first = np.unique(buffer.shared(places), return_index=True)
@@ -133,7 +130,7 @@ class FreshCodes:
         states, places, goals = (_tensor(observations[name], self._device) for name in names)
         return self._ways.code(states, places), self._ways.code_goals(goals)
 
-    def update(self, batch: HerSamples) -> None:
+    def update(self, samples: HerSamples) -> None:
         pass
 
     def forget(self) -> None:

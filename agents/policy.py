@@ -76,7 +76,7 @@ class GoalActorCritic(MultiInputPolicy):
             actions.reshape(len(places), -1)[np.array(rows)[known]] = self.unscale_action(out[known])
         return actions, carried
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def explore(self, observations: dict[str, Array], codes: tuple[Tensor, Tensor]) -> Array:
         """(B, ...) observations and the codes of their places and goals -> actions (B, A) in [-1, 1], drawn."""
         extractor = self.actor.features_extractor

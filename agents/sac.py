@@ -18,12 +18,16 @@ from planner.layout import Layout
 
 from .config import AgentConfig
 from .finite import NotFiniteError
-from .her_buffer import HerBuffer
+from .her_buffer import HerBuffer, HerSamples
 from .memory import check_memory
 from .place_codes import FreshCodes, PlaceCodes
 from .policy import GoalActorCritic, network_settings
-from .update import Codes, Entropy, SacUpdate
+from .update import Codes, Entropy, Inputs, SacUpdate
 from .ways import WaysOfOneMap
+
+# Env steps at least before updates, and updates at most whose batches are drawn at once. Step by step, what acts would push what
+# learns out of the processor's caches.
+_IN_A_ROW = 16
 
 
 class GoalSAC(SAC):
@@ -52,8 +56,8 @@ class GoalSAC(SAC):
         self._practice: np.ndarray | None = None  # (n_envs, G) goals pursued instead of the env's own
         self._practising = np.zeros(env.num_envs, dtype=bool)
         self._pursued_for = np.zeros(env.num_envs, dtype=np.int64)  # env steps since the goal was drawn
-        at_once = config.updates_per_step * env.num_envs  # updates after one step of all envs ...
-        rounds = max(1, round(1 / at_once))  # ... or one update after so many
+        at_once = config.updates_per_step * env.num_envs  # updates after one step of all envs, if it were by itself
+        rounds = max(math.ceil(_IN_A_ROW / env.num_envs), round(1 / at_once))  # steps of all envs, until an update or more
         # Nothing is overwritten, and there is room for one step more: where the last one ended, the first of a training that goes
         # on begins, so that in both the place has the same number.
         buffer_size = (math.ceil(total_steps / env.num_envs / rounds) * rounds + 1) * env.num_envs
@@ -98,8 +102,9 @@ class GoalSAC(SAC):
         if self.num_timesteps >= extractor.ways.growth * int(extractor.visited):
             self._fit_ways()
         self._update_learning_rate([self.actor.optimizer, self.critic.optimizer, self.ent_coef_optimizer])
-        for _ in range(gradient_steps):
-            losses = self._update(self.replay_buffer.sample(batch_size))
+        for first in range(0, gradient_steps, _IN_A_ROW):
+            batches = min(gradient_steps - first, _IN_A_ROW)
+            losses = self._update(self.replay_buffer.sample(batch_size, batches=batches), batches)
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/arrival_scale", self.replay_buffer.arrival_scale, exclude="tensorboard")
@@ -161,12 +166,15 @@ class GoalSAC(SAC):
         dtype = getattr(torch, self.config.precision)
         self._sac_update = SacUpdate(self.policy, self._codes, entropy, self.gamma, self.tau, dtype)
 
-    def _update(self, batch: Any) -> dict[str, Tensor]:
-        self._codes.update(batch)
-        loss = float(self._sac_update.gradients(batch))
-        if not math.isfinite(loss):  # before it gets into a weight
-            raise NotFiniteError(f"the critic's loss is {loss} at step {self.num_timesteps}; lower the learning rate")
-        return self._sac_update.steps()
+    def _update(self, samples: HerSamples, batches: int = 1) -> dict[str, Tensor]:
+        """One update with each of so many batches."""
+        self._codes.update(samples)
+        for batch in Inputs.of(samples, batches):
+            loss = float(self._sac_update.gradients(batch))
+            if not math.isfinite(loss):  # before it gets into a weight
+                raise NotFiniteError(f"the critic's loss is {loss} at step {self.num_timesteps}; lower the learning rate")
+            losses = self._sac_update.steps()
+        return losses
 
     def _fit_features(self) -> None:
         buffer = self.replay_buffer

@@ -27,20 +27,19 @@ class StackedNetworks:
         networks = [[*([layer] for layer in _linear_layers(body)), own] for body, own in zip(bodies, heads, strict=True)]
         if len({tuple(part.weight.shape for layer in network for part in layer) for network in networks}) != 1:
             raise ValueError("networks of different shapes cannot be stacked")
-        self._dtype = dtype
+        self.dtype = dtype
         layers = list(zip(*networks, strict=True))  # per layer of each network its parts, side by side
         weights = [torch.stack([torch.cat([part.weight.detach() for part in own]) for own in layer]) for layer in layers]
         biases = [torch.stack([torch.cat([part.bias.detach() for part in own]) for own in layer])[:, None] for layer in layers]
         self._shapes = [[values.shape for values in of_all] for of_all in (weights, biases)]
-        self._num_weights = sum(values.numel() for values in weights)
         self.values = torch.cat([values.reshape(-1) for values in (*weights, *biases)])
         self._gradient = torch.zeros_like(self.values)
         self._rounded = self.values.to(dtype)  # the very same tensor, if that is its own
-        self._products = self._gradient.to(dtype)  # gradients of the weights, likewise
+        self._products = self._gradient.to(dtype)  # likewise
         own, by_own = self._parts(self.values), self._parts(self._gradient)
         self._last_weights, self._last_biases = own[0][-1], own[1][-1]
         self._weights, self._biases = self._parts(self._rounded)
-        self._weight_products, self._bias_gradients = self._parts(self._products)[0], by_own[1]
+        self._by_weights, self._by_biases = self._parts(self._products)
         self._memory: dict[int, list[Tensor]] = {}  # batch size -> activations (K, B, H) per hidden layer, then their gradients
         for layer, weight, bias, by_weight, by_bias in zip(layers, *own, *by_own, strict=True):
             for k, network in enumerate(layer):
@@ -58,18 +57,18 @@ class StackedNetworks:
         shaped = [part.view(shape) for part, shape in zip(parts, (*weights, *biases), strict=True)]
         return shaped[: len(weights)], shaped[len(weights) :]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, F) -> (K, B, outputs). The activations are kept for `backward`, until the next call of this size."""
         if self._rounded is not self.values:
             self._rounded.copy_(self.values)
-        self._inputs = inputs.to(self._dtype).expand(len(self._last_biases), *inputs.shape)
+        self._inputs = inputs.to(self.dtype).expand(len(self._last_biases), *inputs.shape)
         hidden = self._inputs
         for layer, memory in enumerate(self._activations(len(inputs))):
             hidden = torch.baddbmm(self._biases[layer], hidden, self._weights[layer].mT, out=memory).relu_()
         return torch.baddbmm(self._last_biases, hidden.to(self.values.dtype), self._last_weights.mT)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def backward(self, gradient: Tensor, of_weights: bool = True, of_inputs: int = 0) -> Tensor | None:
         """(K, B, outputs), the loss's gradient by the last `forward`'s outputs -> (B, of_inputs) by so many last inputs.
 
@@ -78,18 +77,19 @@ class StackedNetworks:
         size = gradient.shape[1]
         kept = self._inputs, *self._activations(self._inputs.shape[1])
         activations, spare = [values[:, :size] for values in kept], self._gradients(size)
-        gradient = gradient.to(self._dtype)
+        gradient = gradient.to(self.dtype)
         for layer in reversed(range(len(self._weights))):
             if of_weights:
-                torch.bmm(gradient.mT, activations[layer], out=self._weight_products[layer])
-                bias = self._bias_gradients[layer]
-                torch.sum(gradient, dim=1, keepdim=True, dtype=bias.dtype, out=bias)
+                torch.bmm(gradient.mT, activations[layer], out=self._by_weights[layer])
+                torch.sum(gradient, dim=1, keepdim=True, out=self._by_biases[layer])
             if layer > 0:
-                below = torch.bmm(gradient, self._weights[layer], out=spare[layer - 1])
+                # of one output this is every product there is, and no sum of any
+                multiply = torch.mul if gradient.shape[2] == 1 else torch.bmm
+                below = multiply(gradient, self._weights[layer], out=spare[layer - 1])
                 gradient = torch.ops.aten.threshold_backward.grad_input(below, activations[layer], 0, grad_input=below)
         if of_weights:
             if self._products is not self._gradient:
-                self._gradient[: self._num_weights].copy_(self._products[: self._num_weights])
+                self._gradient.copy_(self._products)
             self.values.grad = self._gradient
         return torch.bmm(gradient, self._weights[0][..., -of_inputs:]).sum(dim=0).to(self.values.dtype) if of_inputs else None
 
@@ -102,7 +102,7 @@ class StackedNetworks:
     def _memory_for(self, batch_size: int) -> list[Tensor]:
         if batch_size not in self._memory:
             shapes = [(len(bias), batch_size, bias.shape[2]) for bias in self._biases[:-1]]
-            self._memory[batch_size] = [self.values.new_empty(shape, dtype=self._dtype) for shape in shapes * 2]
+            self._memory[batch_size] = [self.values.new_empty(shape, dtype=self.dtype) for shape in shapes * 2]
         return self._memory[batch_size]
 
 

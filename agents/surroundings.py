@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from planner.data import VisitedPlaces
-from planner.layout import look_up, scaled
+from planner.layout import look_up
 
 _SQUARES = 256  # of the picture along each side
 _NEAR, _FAR = (2, 0.5), (4, 1.5)  # looks to each side, and their spacing [typical moves of a step]
@@ -62,5 +62,5 @@ class Surroundings(nn.Module):
 
     def forward(self, places: Tensor) -> Tensor:
         points = places[..., None, :] + self.move * self.looks
-        within = scaled(points, self.low, self.high)
+        within = ((points - self.low) * (2 / (self.high - self.low)) - 1).flip(-1)  # as `Layout.within`, in fewer operations
         return look_up(self.gaps[None], within.reshape(1, -1, 2)).reshape(points.shape[:-1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -37,11 +39,15 @@ class Inputs(NamedTuple):
     goal_places: Tensor
 
     @classmethod
-    def of(cls, batch: HerSamples) -> Inputs:
-        before, after = batch.observations, batch.next_observations
+    def of(cls, samples: HerSamples, batches: int = 1) -> Iterator[Inputs]:
+        """Those of each batch."""
+        before, after = samples.observations, samples.next_observations
         states, achieved = (torch.stack([before[key], after[key]]) for key in ("observation", "achieved_goal"))
-        alone = batch.actions, batch.rewards, batch.dones, batch.realised, batch.places, batch.goal_places
-        return cls(states, achieved, before["desired_goal"], *alone)
+        alone = samples.actions, samples.rewards, samples.dones, samples.realised, samples.places, samples.goal_places
+        all_at_once = cls(states, achieved, before["desired_goal"], *alone)
+        of_two_places = {"states", "achieved", "places"}
+        parts = (values.chunk(batches, dim=int(name in of_two_places)) for name, values in all_at_once._asdict().items())
+        return itertools.starmap(cls, zip(*parts, strict=True))
 
 
 class Codes(Protocol):
@@ -51,8 +57,8 @@ class Codes(Protocol):
         """Codes of where all envs are (n_envs, code_size), and of their goals (n_envs, goal_code_size)."""
         ...
 
-    def update(self, batch: HerSamples) -> None:
-        """Take notice of what has been stored and learnt since, as far as the batch needs it."""
+    def update(self, samples: HerSamples) -> None:
+        """Take notice of what has been stored and learnt since, as far as these need it."""
         ...
 
     def forget(self) -> None:
@@ -94,38 +100,39 @@ class SacUpdate:
         if at_once and self._entropy.log_weight.device.type == "cuda":
             self._first, self._second = in_one_launch(self._gradients), in_one_launch(self._steps)
 
-    def gradients(self, batch: HerSamples) -> Tensor:
+    def gradients(self, batch: Inputs) -> Tensor:
         """Of the critics, which are not changed yet -> their loss ()."""
-        return self._first(*Inputs.of(batch))
+        return self._first(*batch)
 
     def steps(self) -> dict[str, Tensor]:
         """Change critics, actor, the weight of entropy and the targets after the last `gradients` -> what is worth logging."""
         return self._second()
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _gradients(self, *parts: Tensor) -> Tensor:
         batch = Inputs(*parts)
         size = len(batch.rewards)
         told = self._extractor.ways.tell(*self._codes.of(batch))
         both = self._extractor.of(batch.states, batch.achieved, batch.desired, told)
-        self._features, next_features = both
         self._prior, next_prior = self._extractor.prior_return(both)
+        both = both.to(self._actor.dtype)  # for all networks at once
+        self._features, next_features = both
 
         drawn = draw(self._actor.forward(both.flatten(0, 1))[0].unflatten(0, both.shape[:2]))
         self._drawn = Draw(*(part[0] for part in drawn))
-        next_q = next_prior + self._targets.forward(torch.cat([next_features, drawn.actions[1]], dim=1)).amin(dim=0)
+        next_q = next_prior + self._targets.forward(_side_by_side(next_features, drawn.actions[1])).amin(dim=0)
         target = batch.rewards + (1 - batch.dones) * self._discount * next_q  # (B, 1)
         # What has been done in so many steps can be done in so many: around a corner the policy's own return says nothing,
         # however good an action is, until all that follows is right.
         target = torch.maximum(target, least_return(batch.realised, self._discount))
 
-        values = self._critics.forward(torch.cat([self._features, batch.actions], dim=1))  # (K, B, 1)
+        values = self._critics.forward(_side_by_side(self._features, batch.actions))  # (K, B, 1)
         errors = values - (target - self._prior)
         self._critics.backward(errors / size)  # of half the mean squared error, summed over the critics
         self._critic_loss = 0.5 * errors.square().mean(dim=1).sum()
         return self._critic_loss
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _steps(self) -> dict[str, Tensor]:
         features, size = self._features, len(self._features)
         critic_optimizer, actor_optimizer = self._optimizers
@@ -134,7 +141,7 @@ class SacUpdate:
         log_weight, optimizer, target_entropy = self._entropy
         entropy_weight = log_weight.exp()
         log_prob = self._drawn.log_prob().mean()
-        q_values = self._critics.forward(torch.cat([features, self._drawn.actions], dim=1))
+        q_values = self._critics.forward(_side_by_side(features, self._drawn.actions))
         q, lowest = q_values.min(dim=0)
         by_q = torch.zeros_like(q_values).scatter_(0, lowest[None], -1 / size)
         by_actions = self._critics.backward(by_q, of_weights=False, of_inputs=self._drawn.actions.shape[1])
@@ -154,13 +161,18 @@ class SacUpdate:
         }
 
 
+def _side_by_side(features: Tensor, actions: Tensor) -> Tensor:
+    """(B, F), (B, A) -> (B, F + A) in the features' dtype"""
+    return torch.cat([features, actions.to(features.dtype)], dim=1)
+
+
 def least_return(steps: Tensor, discount: float) -> Tensor:
     """Env steps in which a goal was once reached -> a return no optimal one is below; any shape, -inf for inf.
 
     -1 per step and 0 on the last one: -(1 - discount^(steps - 1)) / (1 - discount) (optimality tightening, arXiv:1611.01606,
     with hindsight's goals). It holds where the env is deterministic, and is optimistic where it is not.
     """
-    return torch.where(steps.isfinite(), -(1 - discount ** (steps - 1)) / (1 - discount), -torch.inf)
+    return ((discount ** (steps - 1) - 1) / (1 - discount)).masked_fill_(steps == torch.inf, -torch.inf)
 
 
 def adam_step(optimizer: torch.optim.Optimizer) -> None:
@@ -170,7 +182,8 @@ def adam_step(optimizer: torch.optim.Optimizer) -> None:
     (values,) = group["params"]
     state = optimizer.state[values]
     if not state:
-        optimizer.step()  # begins with it
+        with torch.inference_mode(False):  # what it keeps may be used by others, too
+            optimizer.step()
         return
     state["step"] += 1
     torch._fused_adam_(

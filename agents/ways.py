@@ -132,8 +132,10 @@ class WaysOfManyMaps(LocalWays):
         lead = codes.shape[:-1]
         goals = goal_codes.expand(*lead, -1).reshape(-1, 2)
         places, pictures = codes.reshape(-1, self.code_size).tensor_split([2], dim=-1)
-        with torch.enable_grad():
-            here = places.detach().requires_grad_()
+        with torch.inference_mode(False), torch.enable_grad():
+            # copies: what inference has worked out is in no graph of gradients
+            here, goals, pictures = (values.clone() for values in (places, goals, pictures))
+            here.requires_grad_()
             steps, seen = self._steps(pictures.reshape(-1, *self.layout.shape), here, goals)
             (slope,) = torch.autograd.grad(steps.sum(), here)
         return Told(steps.detach().reshape(lead), slope.reshape(*lead, 2), seen[:, self.near].detach().reshape(*lead, -1))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -70,14 +69,9 @@ class Layout:
 
     def within(self, places: Tensor) -> Tensor:
         """(..., 2) goals -> (..., 2) where `look_up` finds them: in [-1, 1] over the picture, its last axis first."""
-        return scaled(places, self.low, self.high)
-
-
-def scaled(places: Tensor, low: Iterable[Any], high: Iterable[Any]) -> Tensor:
-    """(..., 2) places, the corners (2,) of a picture -> (..., 2) where `look_up` finds them: in [-1, 1], the last axis first."""
-    # number by number: a tensor made of them would be a copy to the GPU each time
-    axes = [2 * (values - start) / (end - start) - 1 for values, start, end in zip(places.unbind(-1), low, high, strict=True)]
-    return torch.stack(axes[::-1], dim=-1)
+        # number by number: a tensor made of them would be a copy to the GPU each time
+        bounds = zip(places.unbind(-1), self.low, self.high, strict=True)
+        return torch.stack([2 * (values - low) / (high - low) - 1 for values, low, high in bounds][::-1], dim=-1)
 
 
 def look_up(pictures: Tensor, places: Tensor) -> Tensor:

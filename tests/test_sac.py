@@ -24,7 +24,7 @@ from planner.layout import Layout
 
 pytestmark = pytest.mark.usefixtures("quick_ways")
 
-STEPS = 440
+STEPS = 448
 
 
 def make_env(count=4):
@@ -70,9 +70,10 @@ def test_learn_counts_steps_and_tells_callbacks(name):
     counting = Counting()
     model = MAKE[name]()
     assert model.learn(STEPS, counting) is model and isinstance(model, SAC)
-    assert model.num_timesteps == STEPS and counting.calls == counting.rollouts == STEPS // 4
-    model.learn(40, counting, reset_num_timesteps=False)
-    assert model.num_timesteps == STEPS + 40
+    assert model.num_timesteps == STEPS and counting.calls == STEPS // 4
+    assert counting.rollouts == (STEPS // 16 if name == "ours" else STEPS // 4)  # ours acts 16 steps in a row
+    model.learn(48, counting, reset_num_timesteps=False)
+    assert model.num_timesteps == STEPS + 48
 
 
 @both
@@ -113,9 +114,9 @@ def test_action_noise_is_added_and_kept_within_bounds(name):
 def test_a_second_training_begins_new_episodes_in_the_buffer_too():
     """Or goals would be taken for achieved that the envs were put to."""
     model = make_ours()
-    model.learn(100)
-    model.learn(40)
-    assert (model.replay_buffer.first_step[25:35] >= 25).all() and (model.replay_buffer.last_step[:25] < 25).all()
+    model.learn(112)
+    model.learn(48)
+    assert (model.replay_buffer.first_step[28:40] >= 28).all() and (model.replay_buffer.last_step[:28] < 28).all()
 
 
 @both
