@@ -67,8 +67,10 @@ def edge_costs(steps: Array, stride: float) -> Array:
 
 def shortest_plan(links: Array, nodes: Array, stride: float, search: Search) -> Plan:
     """The cheapest path from the start to the goal over `link_steps` as a Plan; NoPathError, with the numbers, without one."""
-    rows, columns = np.nonzero(np.isfinite(links))
-    costs = csr_array((edge_costs(links[rows, columns], stride), (rows, columns)), shape=links.shape)
+    linked = np.isfinite(links)
+    rows, columns = np.nonzero(linked)  # row by row, as scipy keeps them
+    ends = np.concatenate([[0], linked.sum(axis=1).cumsum()])
+    costs = csr_array((edge_costs(links[rows, columns], stride), columns, ends), shape=links.shape)
     path = search(costs)
     if not path:
         raise NoPathError(

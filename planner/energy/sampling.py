@@ -44,7 +44,7 @@ class Resampling:
         self, energy: Energy, proposal: Proposal, context: Tensor, num_samples: int, generator: torch.Generator
     ) -> Sample:
         pool = proposal.sample(context, max(self.candidates, 2 * num_samples), generator)
-        with torch.no_grad():
+        with torch.inference_mode():
             energies, log_density = energy(pool, context), proposal.log_density(pool, context)
         chosen, effective = resample(energies, log_density, self.temperature, num_samples, generator)
         return Sample(pool.gather(1, chosen[..., None].expand(-1, -1, pool.shape[-1])), effective)
