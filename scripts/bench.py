@@ -126,7 +126,9 @@ def bench_agent(options: Options) -> Iterator[dict[str, Any]]:
         for precision, own in (("float32", ours), ("bfloat16", rounded)):
             what = f"training, {num_envs} env{'s' * (num_envs > 1)}, {precision}"
             yield make_row(what, "env steps/s", "stock SAC + HER", {"ours": own, "peer": peer})
-    yield make_row("batches of 256 from 1,000,000", "batches/s", "stock HER", agent.sampling_speed(options.repeats))
+    alone, at_once, peer = agent.sampling_speed(options.repeats)
+    for how, own in (("", alone), (", 16 at once", at_once)):
+        yield make_row(f"batches of 256 from 1,000,000{how}", "batches/s", "stock HER", {"ours": own, "peer": peer})
     yield make_row("1,000 x 1,000 distances", "matrices/s", "two-critic Q", agent.pairwise_speed(options.repeats))
     if torch.cuda.is_available():
         yield make_row("updates on the GPU, 256-256", "updates/s", "operation by operation", agent.gpu_speed(options.repeats))

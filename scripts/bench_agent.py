@@ -52,8 +52,9 @@ def gpu_speed(repeats: int) -> dict[str, list[float]]:
     return {name: [8 * speed for speed in values] for name, values in speeds.items()}
 
 
-def sampling_speed(repeats: int) -> dict[str, list[float]]:
-    """Batches of 256 per second out of a million stored transitions in episodes of 50 steps."""
+def sampling_speed(repeats: int) -> tuple[list[float], ...]:
+    """Batches of 256 per second out of a million stored transitions in episodes of 50 steps: one at a time, sixteen at once as
+    our training draws them, the peer's."""
     ours = _our_agent("PointMass-v0", 16, (8,), 1.0, _STORED - 16, 0).replay_buffer  # which has room for a step of all envs more
     peer: Any = _stock("PointMass-v0", [8], 0, num_envs=16).replay_buffer
     rng = np.random.default_rng(0)
@@ -67,7 +68,9 @@ def sampling_speed(repeats: int) -> dict[str, list[float]]:
         buffer.pos, buffer.full = 0, True
     ours.first_step[:], ours.last_step[:] = starts, ends
     peer.ep_start[:], peer.ep_length[:] = starts, ends - starts + 1
-    return _in_turn({"ours": lambda: ours.sample(256), "peer": lambda: peer.sample(256)}, repeats)
+    calls = {"one": lambda: ours.sample(256), "all": lambda: ours.sample(256, batches=16), "peer": lambda: peer.sample(256)}
+    speeds = _in_turn(calls, repeats)
+    return speeds["one"], [16 * speed for speed in speeds["all"]], speeds["peer"]
 
 
 def pairwise_speed(repeats: int) -> dict[str, list[float]]:
