@@ -15,11 +15,11 @@ from torch import Tensor
 from planner.data import Trajectory
 from planner.layout import Layout
 
+from .goal_test import GoalTest
 from .place_index import PlaceIndex
 
 Array = NDArray[np.floating]
 
-_SCALES = np.geomspace(1.0, 64.0, 73)  # at which the goal test is tried; 6 % apart
 _COLUMNS = ("actions", "rewards", "dones", "timeouts", "first_step", "last_step")  # besides the observations
 _NEAREST_OF = 24  # random stored goals among which the spatially nearest becomes the hard negative
 _REBUILD = 1.25  # growth of the buffer after which its places are indexed anew
@@ -47,10 +47,6 @@ class HerBuffer(DictReplayBuffer):
     every graph. `last_step` is kept up to date as transitions arrive, so that sampling costs O(batch), and episodes
     still in progress can be sampled.
 
-    A plan is a chain of places, so "reached" must mean that the agent is there. Where the env is lenient, a place behind a
-    wall counts as reached from this side, and chains of such places lead through walls. `fit_arrival` therefore shrinks
-    the goal test of the samples to a few steps of the agent; the env's own test ends its episodes as ever.
-
     Where states end in a picture of their map (`layout`), goals come from the same map: elsewhere they may lie in a wall.
     """
 
@@ -72,7 +68,7 @@ class HerBuffer(DictReplayBuffer):
         super().__init__(
             buffer_size, observation_space, action_space, device, n_envs, optimize_memory_usage, handle_timeout_termination
         )
-        self.env = env
+        self.goal_test = GoalTest(env)
         self.relabel_horizon = relabel_horizon
         self.future_share = future_share
         self.nearby_share = nearby_share
@@ -84,7 +80,6 @@ class HerBuffer(DictReplayBuffer):
         self.first_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)
         self._episode_start = np.zeros(n_envs, dtype=np.int64)
         self._index: PlaceIndex | None = None  # of the achieved goals stored some time ago
-        self.arrival_scale = 1.0
         self.num_added = 0  # steps of all envs, those overwritten since among them
         self.rng = np.random.default_rng(0)
 
@@ -131,7 +126,7 @@ class HerBuffer(DictReplayBuffer):
         chosen = chosen[hindsight]
         goals[hindsight] = self.goals_at(chosen)
         next_observations["desired_goal"] = goals
-        rewards = self.rewards_for(achieved, goals)
+        rewards = self.goal_test.rewards(achieved, goals)
         ends, of_goals = np.split(self.shared(np.concatenate([rows + self.num_places, chosen])), [len(rows)])
         tensor = partial(self.to_torch, copy=False)  # the arrays are this batch's own
         return HerSamples(
@@ -247,32 +242,6 @@ class HerBuffer(DictReplayBuffer):
         maps = self.maps[: self._num_stored].reshape(-1)
         return PlaceIndex(self.stored("achieved_goal").reshape(len(maps), -1), maps, self.layout is not None)
 
-    def rewards_for(self, achieved: Array, goals: Array) -> Array:
-        """(B, G), (B, G) -> (B,): 0 where the goal is reached even at `arrival_scale` times the offset from it, else -1."""
-        return self._rewards(achieved, goals, self.arrival_scale)
-
-    def fit_arrival(self, moves: float) -> None:
-        """Shrink the goal test to `moves` typical steps, where it is wider; 0 keeps it.
-
-        Typical is the 95th percentile of the stored steps that moved the goal.
-        """
-        if moves == 0:
-            return
-        before = self.stored("achieved_goal")
-        goals = before.reshape(-1, before.shape[-1])
-        offsets = moves * self.moves().reshape(goals.shape)
-        moved = (offsets != 0).any(axis=1)
-        if moved.mean() < 0.05:  # an object that is seldom pushed says too little of its steps
-            return
-        goals, offsets = goals[moved], offsets[moved]
-        passing = [scale for scale in _SCALES if (self._rewards(goals + offsets, goals, scale) == 0.0).mean() >= 0.95]
-        self.arrival_scale = float(max(passing, default=1.0))
-
-    def _rewards(self, achieved: Array, goals: Array, scale: float) -> Array:
-        places = achieved if scale == 1.0 else (goals + scale * (achieved - goals)).astype(goals.dtype)
-        (rewards,) = self.env.env_method("compute_reward", places, goals, [{}] * len(goals), indices=[0])
-        return np.asarray(rewards, dtype=np.float32)
-
     def content(self) -> dict[str, NDArray]:
         """All that has been stored, for `restore`. ValueError if the buffer has wrapped: its oldest steps are gone."""
         if self.full and self.pos != 0:
@@ -281,7 +250,7 @@ class HerBuffer(DictReplayBuffer):
         arrays |= {f"observations/{key}": values for key, values in self.observations.items()}
         arrays |= {f"next_observations/{key}": values for key, values in self.next_observations.items()}
         stored = {name: values[: self._num_stored] for name, values in arrays.items()}
-        return stored | {"arrival_scale": np.array(self.arrival_scale)}
+        return stored | {"arrival_scale": np.array(self.goal_test.scale)}
 
     def restore(self, content: dict[str, NDArray]) -> None:
         """Put the `content` of another buffer into this empty one; new episodes follow. ValueError if it does not fit."""
@@ -294,7 +263,7 @@ class HerBuffer(DictReplayBuffer):
         for part in ("observations", "next_observations"):
             for key, values in getattr(self, part).items():
                 values[:num_steps] = content[f"{part}/{key}"]
-        self.arrival_scale = float(content["arrival_scale"])
+        self.goal_test.scale = float(content["arrival_scale"])
         self.pos, self.full, self.num_added = num_steps % self.buffer_size, num_steps == self.buffer_size, num_steps
         if self.layout is not None:
             numbers, first = np.unique(self.maps[:num_steps], return_index=True)

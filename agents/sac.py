@@ -96,8 +96,7 @@ class GoalSAC(SAC):
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """SAC's update (arXiv:1812.05905) with an entropy-free critic target; logs the last batch's losses."""
         if self._n_updates == 0:
-            self._fit_features()
-            self.replay_buffer.fit_arrival(self.config.arrival_moves)
+            self._fit_statistics()
         extractor = self.actor.features_extractor
         if self.num_timesteps >= extractor.ways.growth * int(extractor.visited):
             self._fit_ways()
@@ -107,7 +106,7 @@ class GoalSAC(SAC):
             losses = self._update(self.replay_buffer.sample(batch_size, batches=batches), batches)
         self._n_updates += gradient_steps
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/arrival_scale", self.replay_buffer.arrival_scale, exclude="tensorboard")
+        self.logger.record("train/arrival_scale", self.replay_buffer.goal_test.scale, exclude="tensorboard")
         for name, loss in losses.items():
             self.logger.record(f"train/{name}", float(loss))
 
@@ -135,6 +134,14 @@ class GoalSAC(SAC):
     def optimizers_were_loaded(self) -> None:
         """What they hold lies elsewhere now than an update that was recorded on a GPU knows."""
         self._sac_update.launch_anew()
+
+    def save_replay_buffer(self, *args: Any, **kwargs: Any) -> None:
+        """Refused (NotImplementedError), as is `load_replay_buffer`: stable-baselines3's file is a pickle, which can run code."""
+        raise NotImplementedError(
+            "a pickled replay can run code; scripts.train writes another kind, and --resume goes on with it"
+        )
+
+    load_replay_buffer = save_replay_buffer
 
     def _setup_learn(self, *args: Any, **kwargs: Any) -> Any:
         """Where stable-baselines3 resets the envs, no episode goes on."""
@@ -176,14 +183,15 @@ class GoalSAC(SAC):
             losses = self._sac_update.steps()
         return losses
 
-    def _fit_features(self) -> None:
+    def _fit_statistics(self) -> None:
+        """What the features are scaled by, and what counts as reached, from the first steps."""
         buffer = self.replay_buffer
-        states, goals, moves = buffer.stored("observation"), buffer.stored("achieved_goal"), buffer.moves()
-        actions = buffer.actions[: len(states)]
-        rows = (values.reshape(-1, values.shape[-1]) for values in (states, goals, actions, moves))
-        statistics = tuple(rows)
+        places = buffer.stored("achieved_goal")
+        stored = buffer.stored("observation"), places, buffer.actions[: len(places)], buffer.moves()
+        states, goals, actions, moves = (values.reshape(-1, values.shape[-1]) for values in stored)
         for network in (self.actor, self.critic, self.critic_target):
-            network.features_extractor.fit(*statistics)
+            network.features_extractor.fit(states, goals, actions, moves)
+        buffer.goal_test.fit(goals, moves, self.config.arrival_moves)
 
     def _fit_ways(self) -> None:
         """Learn the ways over all that was visited; the seed makes a resumed training learn the same."""
@@ -221,7 +229,7 @@ class GoalSAC(SAC):
             self._practice = own.copy()
             fresh = np.ones(len(own), dtype=bool)
         else:
-            arrived = self._practising & (self.replay_buffer.rewards_for(achieved, self._practice) == 0.0)
+            arrived = self._practising & (self.replay_buffer.goal_test.rewards(achieved, self._practice) == 0.0)
             fresh = arrived | self._last_episode_starts | (self._pursued_for >= self.config.practice_steps)
         if fresh.any():
             maps = self.replay_buffer.numbers_of(observations["observation"][fresh])

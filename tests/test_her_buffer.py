@@ -118,28 +118,31 @@ def test_practice_goals_lie_on_this_side_of_a_thin_wall():
     assert (np.abs(goals[:, 1] - here[:, 1]) < 0.01).mean() > 0.95
 
 
+def fitted(buffer, within):
+    buffer.goal_test.fit(*(values.reshape(-1, 2) for values in (buffer.stored("achieved_goal"), buffer.moves())), within)
+    return buffer.goal_test
+
+
 def test_a_lenient_goal_test_is_shrunk_to_two_steps_and_a_strict_one_is_kept():
     for tolerance in (0.1, 1.5):
         buffer, venv = make(tolerance=tolerance)
         fill(buffer, venv, 200)
         moves = np.linalg.norm(buffer.next_observations["achieved_goal"] - buffer.observations["achieved_goal"], axis=-1)[:200]
         two_steps = 2 * np.quantile(moves, 0.95)
-        buffer.fit_arrival(2.0)
-        radius = tolerance / buffer.arrival_scale
+        radius = tolerance / fitted(buffer, 2.0).scale
         if tolerance == 0.1:
-            assert buffer.arrival_scale == 1.0
+            assert radius == 0.1
         else:
             assert radius == pytest.approx(two_steps, rel=0.07)  # scales are tried 6 % apart
         goals = np.zeros((2, 2), dtype=np.float32)
         offsets = np.array([[0.99 * radius, 0], [0, 1.01 * radius]], dtype=np.float32)
-        assert buffer.rewards_for(goals + offsets, goals).tolist() == [0.0, -1.0]
+        assert buffer.goal_test.rewards(goals + offsets, goals).tolist() == [0.0, -1.0]
 
 
 def test_the_goal_test_of_the_env_can_be_kept():
     buffer, venv = make(tolerance=1.5)
     fill(buffer, venv, 50)
-    buffer.fit_arrival(0.0)
-    assert buffer.arrival_scale == 1.0
+    assert fitted(buffer, 0.0).scale == 1.0
 
 
 def test_a_goal_that_seldom_moves_does_not_shrink_its_test():
@@ -148,8 +151,16 @@ def test_a_goal_that_seldom_moves_does_not_shrink_its_test():
     fill(buffer, venv, 200)
     still = np.random.default_rng(0).random((200, 4)) < 0.97
     buffer.next_observations["achieved_goal"][:200][still] = buffer.observations["achieved_goal"][:200][still]
-    buffer.fit_arrival(2.0)
-    assert buffer.arrival_scale == 1.0
+    assert fitted(buffer, 2.0).scale == 1.0
+
+
+def test_rewards_are_not_those_that_the_env_writes_its_next_ones_over(monkeypatch):
+    buffer, venv = make()
+    kept = np.zeros(2, dtype=np.float32)
+    monkeypatch.setattr(venv, "env_method", lambda *args, **kwargs: [kept])
+    rewards = buffer.goal_test.rewards(np.zeros((2, 2), np.float32), np.zeros((2, 2), np.float32))
+    kept[:] = -1.0
+    assert rewards.tolist() == [0.0, 0.0]
 
 
 # Many maps

@@ -111,6 +111,12 @@ def test_action_noise_is_added_and_kept_within_bounds(name):
     assert model.num_timesteps > model.learning_starts and (model.replay_buffer.actions[:60] == 1.0).all()
 
 
+@pytest.mark.parametrize("method", [GoalSAC.save_replay_buffer, GoalSAC.load_replay_buffer])
+def test_a_replay_that_could_run_code_is_refused(method):
+    with pytest.raises(NotImplementedError, match="--resume"):
+        method(make_ours(), "replay.pkl")
+
+
 def test_a_second_training_begins_new_episodes_in_the_buffer_too():
     """Or goals would be taken for achieved that the envs were put to."""
     model = make_ours()
