@@ -11,7 +11,7 @@ class AgentConfig:
     """Defaults of `scripts.train`; measured on the two point-mass worlds."""
 
     num_envs: int = 16  # envs that collect side by side
-    updates_per_step: float = 0.25  # gradient updates per env step, to rounding: whole ones between whole steps of all envs
+    updates_per_step: float = 0.25  # gradient updates per env step, to rounding: whole ones after 16 env steps or more
     warmup_steps: int = 2_000  # env steps of uniformly random actions before the first update
     batch_size: int = 256
     hidden: tuple[int, ...] = (128, 128)  # units per layer of actor and critics

@@ -35,7 +35,7 @@ class HerSamples(NamedTuple):
     rewards: Tensor  # (B, 1)
     realised: Tensor  # (B, 1) env steps in which the goal was reached from here, once; inf where it is not known
     places: Tensor  # (2, B) numbers of the places before and after, see `HerBuffer.shared`
-    goal_places: Tensor  # (R,) likewise, of the first R goals of a batch, which were achieved; the others may never have been
+    goal_places: Tensor  # (R,) likewise, of the first goals of each batch, which were achieved; the others may never have been
 
 
 class HerBuffer(DictReplayBuffer):
@@ -128,7 +128,7 @@ class HerBuffer(DictReplayBuffer):
         next_observations["desired_goal"] = goals
         rewards = self.goal_test.rewards(achieved, goals)
         ends, of_goals = np.split(self.shared(np.concatenate([rows + self.num_places, chosen])), [len(rows)])
-        tensor = partial(self.to_torch, copy=False)  # the arrays are this batch's own
+        tensor = partial(self.to_torch, copy=False)  # the arrays are this call's own
         return HerSamples(
             observations={key: tensor(values) for key, values in observations.items()},
             actions=tensor(_at_rows(self.actions, rows)),

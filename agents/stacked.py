@@ -19,8 +19,8 @@ class StackedNetworks:
     The networks stay what they are to everybody else: `state_dict` and `load_state_dict` work on these parts, in place. Only a
     move to another device would part the two. What changes all of them, as an optimiser does, has one tensor to change, not a
     dozen. `heads` are the last layers, side by side: one per output that a network has. Products are worked out in `dtype`, but
-    for that of the outputs; `values` and `grad` stay in their own. ValueError unless all networks are Linear and ReLU in turn and
-    of one shape.
+    for that of the outputs, and so are sums of gradients; `values` and `grad` stay in their own. ValueError unless all networks
+    are Linear and ReLU in turn and of one shape.
     """
 
     def __init__(self, bodies: Sequence[nn.Sequential], heads: Sequence[Sequence[nn.Linear]], dtype: torch.dtype) -> None:

@@ -90,6 +90,7 @@ class SacUpdate:
         for module, stack in ((policy.critic, self._critics), (actor, self._actor)):
             module.optimizer = type(module.optimizer)([stack.values], **module.optimizer.defaults)
         self._optimizers = policy.critic.optimizer, actor.optimizer
+        self._by_log_weight = torch.zeros_like(entropy.log_weight.detach())
         self._discount, self._tau = discount, tau
         self.launch_anew()
 
@@ -150,7 +151,7 @@ class SacUpdate:
         adam_step(actor_optimizer)
 
         # d/dx of -(x (log_prob + target_entropy)).mean()
-        log_weight.grad = -(log_prob + target_entropy).reshape(1)
+        log_weight.grad = self._by_log_weight.copy_(-(log_prob + target_entropy))
         adam_step(optimizer)
 
         self._targets.values.lerp_(self._critics.values, self._tau)

@@ -22,12 +22,15 @@ _CURVE = (2_080, 2_160, 2_320, 2_640)  # env steps, multiples of 16; the first 2
 def training_speed(num_envs: int, repeats: int) -> tuple[list[float], ...]:
     """Env steps per second with one update each, networks 256-256, batches of 256, so many envs side by side, two threads: ours,
     ours with products in bfloat16, the peer."""
+    from agents.sac import STEPS_IN_A_ROW
+
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
+        in_a_row = max(1, STEPS_IN_A_ROW // num_envs)  # for the peer, too: it is quicker so than with an update after each step
         models = [
             *(_our_agent("PointMass-v0", num_envs, (256, 256), 1.0, 100_000, 0, precision=p) for p in ("float32", "bfloat16")),
-            _stock("PointMass-v0", [256, 256], 0, num_envs, 16 // num_envs),  # as ours, which is quicker than after each step
+            _stock("PointMass-v0", [256, 256], 0, num_envs, in_a_row),
         ]
         speeds: list[list[float]] = [[] for _ in models]
         for model in models:
@@ -54,7 +57,7 @@ def gpu_speed(repeats: int) -> dict[str, list[float]]:
 
 def sampling_speed(repeats: int) -> tuple[list[float], ...]:
     """Batches of 256 per second out of a million stored transitions in episodes of 50 steps: one at a time, sixteen at once as
-    our training draws them, the peer's."""
+    our training with one update per env step draws them, the peer's."""
     ours = _our_agent("PointMass-v0", 16, (8,), 1.0, _STORED - 16, 0).replay_buffer  # which has room for a step of all envs more
     peer: Any = _stock("PointMass-v0", [8], 0, num_envs=16).replay_buffer
     rng = np.random.default_rng(0)

@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
@@ -27,6 +28,15 @@ def make(env_id="PointMassU-v0", steps=2 * LEG, config=CONFIG, **settings):
     model = GoalSAC(env, config, steps, seed=0)
     model.set_logger(Logger(None, []))
     return model
+
+
+class StopAfter(BaseCallback):
+    def __init__(self, steps):
+        super().__init__()
+        self.steps = steps
+
+    def _on_step(self):
+        return self.num_timesteps < self.steps
 
 
 def learn(model, until, leg=LEG):
@@ -107,8 +117,23 @@ def test_a_checkpoint_of_other_spaces_is_refused_field_by_field(half):
 
 
 def test_a_replay_that_does_not_fit_is_refused(half):
-    with pytest.raises(ValueError, match="152 steps x 4 envs does not fit into a buffer of 101 x 4"):
+    with pytest.raises(ValueError, match="152 steps x 4 envs does not fit into a buffer of 104 x 4"):
         restore(make(steps=400), half)
+
+
+@pytest.mark.parametrize("num_envs", [1, 4])
+def test_a_training_that_was_broken_off_within_a_row_of_steps_has_room_to_its_end(tmp_path, num_envs):
+    """It begins another row from there; with the last one its buffer ran over, and nothing could be saved."""
+    config = replace(CONFIG, num_envs=num_envs, warmup_steps=10_000)
+    stopped = make(steps=160, config=config)
+    stopped.learn(160, StopAfter(160 - 2 * num_envs))
+    write_files(tmp_path, training_files(stopped))
+    resumed = make(steps=160, config=config)
+    restore(resumed, tmp_path)
+    resumed.learn(160 - resumed.num_timesteps, reset_num_timesteps=False)
+    assert resumed.num_timesteps == {1: 174, 4: 168}[num_envs]
+    # the step that it was broken off in had been counted, and was not stored
+    assert len(resumed.replay_buffer.content()["rewards"]) == resumed.num_timesteps // num_envs - 1
 
 
 def test_where_a_training_ends_there_is_room_for_the_step_that_may_follow():

@@ -76,27 +76,27 @@ def test_places_that_came_in_since_are_coded():
     for steps in (16, 16, 48):
         model.learn(steps, reset_num_timesteps=False)
         check(model, updated(model, 1_000))
-    assert model.replay_buffer.full and model.replay_buffer.pos == 11
+    assert model.replay_buffer.full and model.replay_buffer.pos == 8
 
 
 def test_a_buffer_that_was_filled_anew_between_two_updates_is_coded_anew():
-    """Four times as many steps as there is room for: its position is what it was."""
+    """As many steps as there is room for: its position is what it was."""
     model = trained(steps=160, room=64)
     updated(model, 1_000)
     position, model.learning_starts = model.replay_buffer.pos, 1_000  # in warm-up there are no updates
-    model.learn(4 * 17 * 4)
+    model.learn(80)
     assert model.replay_buffer.pos == position
     check(model, updated(model, 1_000))
 
 
-@pytest.mark.parametrize(("since", "expected"), [(60, []), (58, [9, 10]), (45, [*range(45, 49), *range(11)]), (0, None)])
+@pytest.mark.parametrize(("since", "expected"), [(60, []), (58, [6, 7]), (45, [*range(45, 52), *range(8)]), (0, None)])
 def test_places_since_are_those_of_the_steps_added_since(since, expected):
-    """60 steps of 4 envs in a room of 49."""
+    """60 steps of 4 envs in a room of 52."""
     model = trained(steps=160, room=192).learn(80, reset_num_timesteps=False)
     buffer = model.replay_buffer
     assert buffer.num_added == 60
     places = buffer.places_since(since).reshape(-1, 4)
-    steps = expected if expected is not None else [*range(11, 49), *range(11)]
+    steps = expected if expected is not None else [*range(8, 52), *range(8)]
     assert places.tolist() == [[4 * step + env for env in range(4)] for step in steps]
 
 
