@@ -180,9 +180,12 @@ def _paths_through(
         new = ~tried[here, there]
         here, there = here[new], there[new]
         tried[here, there] = True
-        closed = ~visited.hold_lines(goals[here], goals[there])
+        closed = np.zeros(costs.shape, dtype=bool)
+        closed[here, there] = ~visited.hold_lines(goals[here], goals[there])
         if not closed.any():
             break
-        costs[here[closed], there[closed]] *= _CLOSED
-        _, before = dijkstra(costs, return_predecessors=True)
+        costs[closed] *= _CLOSED
+        # the other routes stay the shortest: nothing has become cheaper
+        sources = np.unique([route[0] for route in routes if closed[route[:-1], route[1:]].any()])
+        before[sources] = dijkstra(costs, indices=sources, return_predecessors=True)[1]
     return np.stack([resample_by_arc_length(goals[route], _POINTS) for route in routes])
