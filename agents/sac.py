@@ -139,10 +139,8 @@ class GoalSAC(SAC):
         self._sac_update.launch_anew()
 
     def save_replay_buffer(self, *args: Any, **kwargs: Any) -> None:
-        """Refused (NotImplementedError), as is `load_replay_buffer`: stable-baselines3's file is a pickle, which can run code."""
-        raise NotImplementedError(
-            "a pickled replay can run code; scripts.train writes another kind, and --resume goes on with it"
-        )
+        """Refused (ValueError), as is `load_replay_buffer`: stable-baselines3's file is a pickle, which can run code."""
+        raise ValueError("a pickled replay can run code; scripts.train writes another kind, and --resume goes on with it")
 
     load_replay_buffer = save_replay_buffer
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse.csgraph import dijkstra
 
 from planner.data import (
     GoalEntries,
@@ -15,6 +16,7 @@ from planner.data import (
     spread_points,
     unpack_trajectories,
 )
+from planner.graph import trace
 from planner.paths import hindsight_paths, stitched_paths, straightened, training_paths
 
 
@@ -238,6 +240,30 @@ def test_stitched_paths_do_not_cut_corners_that_were_not_visited():
     assert gaps_to(paths, legs).max() < 0.05  # visited is what lies within 0.04
     tips = (np.abs(paths[:, 0, 0] - paths[:, -1, 0]) > 0.25) & (paths[:, [0, -1], 1] < 0.5).all(axis=1)
     assert tips.any() and (paths[tips, :, 1].max(axis=1) > 0.95).all()
+
+
+def test_each_stitched_path_is_the_cheapest_once_links_are_closed(monkeypatch):
+    """Though only routes that a closed link was part of are searched anew."""
+    costs, searched, traced = [], [], []
+
+    def search(matrix, indices=None, **kwargs):
+        costs.append(matrix)
+        searched.append(len(matrix) if indices is None else len(indices))
+        return dijkstra(matrix, indices=indices, **kwargs)
+
+    def tracing(before, start, end):
+        traced.append(trace(before, start, end))
+        return traced[-1]
+
+    monkeypatch.setattr("planner.paths.dijkstra", search)
+    monkeypatch.setattr("planner.paths.trace", tracing)
+    legs = goals_of(chain(U, 0.005))
+    stitch(chain(U, 0.1), VisitedPlaces(legs), 7, 20, 60, Driven(legs))
+    assert 0 < searched[-1] < searched[0]  # there was something to close, and not all was searched anew
+    shortest = dijkstra(costs[-1])
+    for route in traced[-15:]:  # of the last of four graphs
+        taken = sum(costs[-1][link] for link in itertools.pairwise(route))
+        assert taken == pytest.approx(shortest[route[0], route[-1]])
 
 
 def test_stitched_paths_cross_what_was_not_visited_where_there_is_no_other_way():

@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 from agents.surroundings import Surroundings
 from agents.ways import WaysOfOneMap
 from planner.data import VisitedPlaces
+from planner.layout import Layout, look_up
 
 MOVE = 0.1
 
@@ -37,6 +38,15 @@ def test_each_look_says_how_far_beyond_the_usual_gap_somebody_has_been(surroundi
     exact = np.clip((gaps - VisitedPlaces(corridors()).within) / MOVE, 0.0, 1.0)
     assert np.abs(surroundings(here).numpy() - exact).max() < 0.1
     assert 0.2 < (exact == 1).mean() < 0.8 and (exact == 0).mean() > 0.05
+
+
+def test_looks_lie_where_a_layout_of_the_same_corners_has_them(surroundings):
+    """Both say it in a way of their own: the one with tensors, the other without a copy to a GPU."""
+    layout = Layout(tuple(surroundings.gaps.shape), tuple(surroundings.low.tolist()), tuple(surroundings.high.tolist()))
+    here = torch.rand(40, 2)
+    points = here[:, None] + MOVE * surroundings.looks
+    expected = look_up(surroundings.gaps[None], layout.within(points).reshape(1, -1, 2)).reshape(40, -1)
+    assert torch.allclose(surroundings(here), expected, atol=1e-4) and expected.std() > 0.1
 
 
 def test_where_places_were_visited_the_chance_gaps_between_them_do_not_show(surroundings):
