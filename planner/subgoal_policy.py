@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 
 from .data import NoPathError, Plan
 from .failed_links import FailedLinks, without_failed
-from .guide import Guide
 from .protocols import DistanceModel, GoalPolicy, Planner
+from .routes import Route, Routes
 
 Array = NDArray[np.floating]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubgoalPolicyConfig:
-    reach: float = 16.0  # a subgoal is pursued at most this far ahead, when one is that near [env steps]
+    reach: float = 16.0  # a waypoint is pursued at most this far ahead, when one is that near [env steps]
     arrival: float = 3.0  # a waypoint this near counts as reached: the next one is due however far [env steps]
     look_ahead: int = 3  # waypoints past the current one that may be taken instead
     direct: float = 16.0  # a goal predicted to be nearer is pursued without a plan [env steps]
-    patience: float = 2.0  # times an edge's predicted steps before it counts as failed
+    patience: float = 2.0  # times the predicted steps before an edge, or the way to the point ahead, counts as failed
     slack: int = 6  # env steps added to that
     shake: float = 0.5  # of the way to a subgoal that is late: the standard deviation by which it is shaken
     avoid: float = 0.0  # links that begin and end so near to where one failed are planned no more [goal units]; 0 forgets
@@ -52,24 +52,26 @@ class Pursuit:
     began: Array  # (G,) where the current link began
     current: int = 0
     deadline: float = 0.0  # env steps left for the current subgoal
-    late: float = 0.0  # the deadline's value at which the edge has taken what was predicted, and half the slack
+    late: float = 0.0  # the deadline's value at which it has taken what was predicted, and half the slack
     replans: int = -1  # the first plan is not one
     failed_plans: int = 0  # searches that found no path
     plan_ms: list[float] = field(default_factory=list)
     nodes: int = 0
     plan: Plan | None = None
+    route: Route | None = None  # along which the plan is driven; without one waypoint by waypoint
     carried: Any = None  # what the agent carries on
 
 
 @dataclass(frozen=True, eq=False)
 class SubgoalPolicy:
-    """Hands the agent one subgoal of a plan after the other; is itself a GoalPolicy.
+    """Hands the agent one subgoal after the other; is itself a GoalPolicy.
 
-    At each step the agent pursues the farthest of the next few waypoints within reach and in sight, never an earlier one, and
-    is led by a `Guide` to one that is out of sight; a waypoint
-    that is reached gives way to the next however far that is, or an edge longer than the reach would never begin. An edge
-    that takes longer than predicted is tried with a shaken subgoal, since an agent that has come to rest against a corner
-    would push against it for ever; one that takes far longer leads to a new plan from where the agent is. When no path
+    Where there is a route along the plan's links (`Routes`), the subgoal is a point a few steps ahead on it. Where there is
+    none, it is the farthest of the next few waypoints within reach, never an earlier one; a waypoint that is reached gives way
+    to the next however far that is, or an edge longer than the reach would never begin.
+
+    What takes longer than predicted is tried with a shaken subgoal, since an agent that has come to rest against a corner
+    would push against it for ever; what takes far longer leads to a new plan from where the agent is. When no path
     is found the agent heads for the goal itself and a new search follows at the deadline; `Pursuit.failed_plans` counts
     those.
     """
@@ -79,7 +81,7 @@ class SubgoalPolicy:
     distance: DistanceModel
     goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
     config: SubgoalPolicyConfig
-    guide: Guide | None = None  # round corners; without one, all that is within reach is pursued
+    routes: Routes | None = None  # without them plans are driven waypoint by waypoint
     seed: int = 0
     failed: list[tuple[Array, Array]] = field(init=False, default_factory=list)  # links of all episodes, with `avoid_for_run`
 
@@ -134,11 +136,10 @@ class SubgoalPolicy:
         return Pursuit(self.rng_of(state, goal), goal[None], failed, self.goal_of(state))
 
     def _subgoals(self, pursuits: tuple[Pursuit, ...], states: Array) -> Array:
-        """(B, S) -> (B, G): the current targets, led to by the guide, and shaken where they are late."""
+        """(B, S) -> (B, G): points ahead on routes, or current waypoints, and shaken where they are late."""
         here = self.goal_of(states)
-        subgoals = np.stack([pursuit.targets[pursuit.current] for pursuit in pursuits]).astype(np.float32)
-        if self.guide is not None:
-            subgoals = self.guide.lead(states, here, subgoals)
+        targets = [p.targets[p.current] if p.route is None else p.route.point_ahead() for p in pursuits]
+        subgoals = np.stack(targets).astype(np.float32)
         for row, pursuit in enumerate(pursuits):
             if pursuit.deadline <= pursuit.late:
                 way = self.config.shake * np.linalg.norm(subgoals[row] - here[row])
@@ -150,43 +151,58 @@ class SubgoalPolicy:
         pursuit.current, pursuit.targets, pursuit.plan = 0, goal[None], None
         pursuit.began = self.goal_of(state)
         pursuit.replans += 1
-        first = straight
+        steps = np.array([straight])
+        began = time.perf_counter()
         if straight > self.config.direct:
-            began = time.perf_counter()
             try:
                 pursuit.plan = without_failed(self.planner, pursuit.failed).plan(state, goal, pursuit.rng)
                 pursuit.targets = np.vstack([self.goal_of(pursuit.plan.waypoints), goal])
-                pursuit.nodes = len(pursuit.plan.nodes)
-                first = float(pursuit.plan.edge_steps[0])
+                pursuit.nodes, steps = len(pursuit.plan.nodes), pursuit.plan.edge_steps
             except NoPathError:
                 pursuit.failed_plans += 1
-                first = self.config.direct
+                steps = np.array([self.config.direct])
+        pursuit.route = None
+        if self.routes is not None:
+            pursuit.route = self.routes.through(np.vstack([pursuit.began, pursuit.targets]).astype(np.float64), steps)
+        if straight > self.config.direct:
             pursuit.plan_ms.append(1e3 * (time.perf_counter() - began))
-        self._allow(pursuit, first)
+        self._allow(pursuit, float(steps[0]) if pursuit.route is None else pursuit.route.steps_ahead)
 
     def _advance(self, pursuits: tuple[Pursuit, ...], states: Array) -> None:
-        """Move each pursuit on to the farthest of its next waypoints within reach; all are asked about at once."""
-        rows = [row for row, pursuit in enumerate(pursuits) if pursuit.current < len(pursuit.targets) - 1]
-        if not rows:
-            return
+        others = []
+        for row, (pursuit, place) in enumerate(zip(pursuits, self.goal_of(states), strict=True)):
+            if pursuit.route is not None:
+                self._advance_on(pursuit.route, pursuit, place)
+            elif pursuit.current < len(pursuit.targets) - 1:
+                others.append(row)
+        if others:
+            self._advance_by_distance([pursuits[row] for row in others], states[others])
+
+    def _advance_on(self, route: Route, pursuit: Pursuit, place: Array) -> None:
+        route.follow(place)
+        if route.passed() > pursuit.current:
+            pursuit.current, pursuit.began = route.passed(), place
+        if route.got_on():
+            self._allow(pursuit, route.steps_ahead)
+
+    def _advance_by_distance(self, pursuits: list[Pursuit], states: Array) -> None:
+        """Move each on to the farthest of its next waypoints within reach; all are asked about at once."""
         places = [range(p.current, min(p.current + self.config.look_ahead + 1, len(p.targets))) for p in pursuits]
-        here = np.repeat(states[rows], [len(places[row]) for row in rows], axis=0)
-        there = np.concatenate([pursuits[row].targets[places[row]] for row in rows]).astype(np.float32)
-        ends = np.cumsum([len(places[row]) for row in rows])[:-1]
-        distances = self.distance.paired(here, there)
-        in_sight = np.ones(len(there), bool) if self.guide is None else self.guide.in_sight(self.goal_of(here), there)
-        for row, steps, seen in zip(rows, np.split(distances, ends), np.split(in_sight, ends), strict=True):
-            within = np.flatnonzero((steps <= self.config.reach) & seen)
+        here = np.repeat(states, [len(own) for own in places], axis=0)
+        there = np.concatenate([p.targets[own] for p, own in zip(pursuits, places, strict=True)]).astype(np.float32)
+        distances = np.split(self.distance.paired(here, there), np.cumsum([len(own) for own in places])[:-1])
+        for pursuit, state, steps in zip(pursuits, states, distances, strict=True):
+            within = np.flatnonzero(steps <= self.config.reach)
             ahead = within[-1] if len(within) else 0
             if steps[0] <= self.config.arrival:
                 ahead = max(ahead, 1)
             if ahead > 0:
-                pursuits[row].current += int(ahead)
-                pursuits[row].began = self.goal_of(states[row])
-                self._allow(pursuits[row], float(steps[ahead]))
+                pursuit.current += int(ahead)
+                pursuit.began = self.goal_of(state)
+                self._allow(pursuit, float(steps[ahead]))
 
     def _allow(self, pursuit: Pursuit, steps: float) -> None:
-        """Set the time for an edge that is predicted to take so many env steps."""
+        """Set the time for what is predicted to take so many env steps."""
         predicted = min(steps, 2 * self.config.direct)
         pursuit.deadline = self.config.patience * predicted + self.config.slack
         pursuit.late = (self.config.patience - 1) * predicted + self.config.slack / 2

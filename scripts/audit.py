@@ -23,7 +23,7 @@ class Options:
     out: Path  # for audit.json, controller.json, calibration.png and worst_edges.png
     distances: str = ",".join(name for name in DISTANCES if name != "local")
     pairs: int = 10_000  # held out: starts and goals of fresh env seeds
-    drives: int = 1_000  # of the bare agent, and of the agent with its guide, to goals 1 to max_edge steps away
+    drives: int = 1_000  # of the bare agent, and of the agent along routes, to goals 1 to max_edge steps away
     nodes: int = 500  # whose pairs are audited, too; spread as those of a graph
     max_edge: float = 40.0  # the longest link of a plan [env steps]
     seed: int = 1_000_000  # first env seed of the audit, far from those of evaluations
@@ -43,7 +43,6 @@ def main(options: Options) -> None:
 
     import envs  # noqa: F401 (registers ours)
     from envs.loading import load_env
-    from planner.guide import Guide, GuidedPolicy
     from planner.report import figure_to_png
     from planner.storage import json_to_bytes
 
@@ -63,13 +62,13 @@ def main(options: Options) -> None:
     rng = np.random.default_rng(options.seed)
     known = _known_pairs(trained, env, true_steps, options, rng)
     drives = _drive(trained, trained.agent, env, true_steps, options)
-    guided = _drive(trained, GuidedPolicy(trained.agent, Guide.fit(trained.experience)), env, true_steps, options)
+    routed = _drive(trained, _on_routes(trained), env, true_steps, options)
     env.close()
     reports, predictions = {}, {}
     for name in names:
         reports[name], predictions[name] = _audit(trained, name, known, drives, options, rng)
     make_folder(options.out)
-    controller = {"bare": _controller(drives, options.max_edge), "guided": _controller(guided, options.max_edge)}
+    controller = {"bare": _controller(drives, options.max_edge), "routed": _controller(routed, options.max_edge)}
     (options.out / "audit.json").write_bytes(json_to_bytes(reports))
     (options.out / "controller.json").write_bytes(json_to_bytes(controller))
     figures = {"calibration": _draw_calibration(predictions, known["pairs"], options.max_edge)}
@@ -78,8 +77,8 @@ def main(options: Options) -> None:
     for title, figure in figures.items():
         (options.out / f"{title}.png").write_bytes(figure_to_png(figure))
     print(table(trained.env, reports))
-    bare, led = (controller[name]["longest_sure_edge"] for name in ("bare", "guided"))
-    print(f"the agent reaches 99 % of goals up to {bare} steps away, led by its guide up to {led}; {options.out}/audit.json")
+    bare, led = (controller[name]["longest_sure_edge"] for name in ("bare", "routed"))
+    print(f"the agent reaches 99 % of goals up to {bare} steps away, led along routes up to {led}; {options.out}/audit.json")
 
 
 def _known_pairs(trained: Run, env: Any, true_steps: Any, options: Options, rng: Any) -> dict[str, Pairs]:
@@ -108,6 +107,17 @@ def _drive(trained: Run, policy: GoalPolicy, env: Any, true_steps: Any, options:
             return drive(policy, env, choose_goal, options.drives, options.seed, partial(_count, bar))
         except ValueError as error:
             raise UsageError(f"{trained.env}: {error}") from None
+
+
+def _on_routes(trained: Run) -> GoalPolicy:
+    """The agent, led along the clear way to its goal and by no plan."""
+    import math
+    from dataclasses import replace
+
+    from scripts.parts import make_policy
+
+    policy: Any = make_policy(trained, "replay", num_nodes=1)
+    return replace(policy, config=replace(policy.config, direct=math.inf))
 
 
 def _count(bar: Any) -> None:

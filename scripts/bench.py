@@ -16,7 +16,7 @@ from scripts.bench_energy import bench_corridor, bench_energy, bench_mixture, be
 from scripts.bench_graph import bench_graph
 from scripts.bench_planners import bench_plan, bench_planners
 from scripts.bench_trajectory import bench_trajectory
-from scripts.common import UsageError, make_folder, run
+from scripts.common import Follow, UsageError, make_folder, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,7 @@ class Options:
     pairs: int = 500  # of `energy` and `plan`: of start and goal
     episodes: int = 100  # of `planners` and `ablation`: env seeds
     nodes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)  # of `planners`: of each graph
+    follow: Follow = "route"  # of `planners`: how plans are driven; `waypoints` leaves all to the sampled nodes
     workers: int = 1  # of `planners`: processes
     progress: bool = True
 

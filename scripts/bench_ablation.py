@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,21 +62,10 @@ def _rows(folder: Path, options: Options) -> list[dict[str, Any]]:
     return rows
 
 
-class _Straight:
-    """Plans nothing: the goal itself is the only subgoal."""
-
-    def plan(self, state: Any, goal: Any, rng: Any) -> Any:
-        import numpy as np
-
-        from planner.data import Plan
-
-        nothing = np.zeros((0, len(state)), np.float32)
-        return Plan(nothing, np.array([EPISODE_STEPS], np.float32), nothing, np.array([[0, 1]]))
-
-
 def _variants(trained: Any) -> dict[str, Any]:
     """Each policy lacks what its name says, or has that instead."""
     from planner.data import typical_step
+    from planner.routes import RouteConfig, Routes
     from scripts.parts import make_distance, make_policy
 
     whole: Any = make_policy(trained, "energy", _NODES)
@@ -87,8 +77,9 @@ def _variants(trained: Any) -> dict[str, Any]:
 
     return {
         "all parts": whole,
-        "no plan, the guide alone": replace(whole, planner=_Straight()),
-        "no guide": replace(whole, guide=None),
+        "no plan, the route alone": replace(whole, config=replace(follow, direct=math.inf)),
+        "no route, waypoint by waypoint": replace(whole, routes=None),
+        "the route keeps no clearance": replace(whole, routes=Routes.fit(trained.experience, RouteConfig(weight=0.0))),
         "hard cut-off at 2.5 sure edges": planned(stride=_NEVER, max_edge=2.5 * trained.sure_edge, keep_best=False),
         "best link not kept": planned(keep_best=False),
         "two-way consistent links": planned(two_way=True),

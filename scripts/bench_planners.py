@@ -47,6 +47,7 @@ def _curves(folder: Path, options: Options) -> Curves:
             run=str(folder),
             nodes=nodes,
             distance="quasimetric",
+            follow=options.follow,
             episode_steps=EPISODE_STEPS,
             difficulty=DIFFICULTY,
             env_kwargs="{}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -72,5 +72,7 @@ def make_folder(path: Path) -> None:
         raise UsageError(f"--out {path} cannot be a folder ({error.strerror}); name another") from None
 
 
+# how a plan is driven: along the clear way through its links, or one waypoint after the other
+Follow = Literal["route", "waypoints"]
 PLANNERS = ("none", "box", "replay", "spread", "ellipse", "cvae", "energy", "roadmap", "visited", "trajectory", "oracle")
 DISTANCES = ("euclidean", "q_value", "distributional", "quasimetric", "local", "ensemble", "oracle")

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import DISTANCES, UsageError, make_folder, parse_env_kwargs, parse_seeds, run
+from scripts.common import DISTANCES, Follow, UsageError, make_folder, parse_env_kwargs, parse_seeds, run
 from scripts.parts import check_name, check_planner_names
 from scripts.runs import check_env_fits
 
@@ -37,6 +37,7 @@ class Options:
     distance: str | None = None  # a name of scripts.audit, or my.py:MyDistance; else quasimetric, or local in many maps
     seeds: str = "0:100"  # a:b or 1,5,9
     nodes: int = 100  # of each graph
+    follow: Follow = "route"  # drive the clear way along a plan's links, or (always where maps are many) waypoint by waypoint
     episode_steps: int | None = None  # length of an episode; by default the env's own
     difficulty: float | None = None  # draw only pairs farther apart than this quantile, where the env knows it
     env_kwargs: str = "{}"  # of the env, as JSON, over those of the run: '{"task_id": 3}'
@@ -77,6 +78,7 @@ class Setting:
     run: str
     nodes: int
     distance: str
+    follow: Follow
     episode_steps: int | None
     difficulty: float | None
     env_kwargs: str
@@ -118,7 +120,7 @@ def _policy(setting: Setting, name: str) -> GoalPolicy:
 
     if name == "none":  # runs without all that is fitted after the training, too
         return setting.trained.agent
-    return make_policy(setting.trained, name, setting.nodes, _distance(setting), setting.env_settings())
+    return make_policy(setting.trained, name, setting.nodes, _distance(setting), setting.env_settings(), setting.follow)
 
 
 @lru_cache(maxsize=4)

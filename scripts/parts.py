@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from envs.files import is_file
-from scripts.common import DISTANCES, PLANNERS, UsageError
+from scripts.common import DISTANCES, PLANNERS, Follow, UsageError
 
 if TYPE_CHECKING:
     from planner.graph_planner import GraphPlannerConfig
@@ -34,10 +34,15 @@ def check_planner_names(names: list[str]) -> None:
 
 
 def make_policy(
-    trained: Run, name: str, num_nodes: int, distance: DistanceModel | None = None, env_kwargs: dict[str, Any] | None = None
+    trained: Run,
+    name: str,
+    num_nodes: int,
+    distance: DistanceModel | None = None,
+    env_kwargs: dict[str, Any] | None = None,
+    follow: Follow = "route",
 ) -> GoalPolicy:
     """The agent alone (`none`), or the agent led by a planner. `env_kwargs`: of the env it is for, if not as the run's."""
-    from planner.guide import Guide
+    from planner.routes import Routes
     from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
 
     if name == "none":
@@ -46,8 +51,8 @@ def make_policy(
     planner = make_planner(trained, name, num_nodes, distance, env_kwargs)
     sure = trained.sure_edge
     config = SubgoalPolicyConfig(reach=sure, direct=sure, arrival=min(SubgoalPolicyConfig.arrival, sure))
-    guide = Guide.fit(trained.experience) if trained.layout is None else None  # it knows what was visited in one map
-    return SubgoalPolicy(trained.agent, planner, distance, trained.goal_of, config, guide)
+    routes = Routes.fit(trained.experience) if follow == "route" and trained.layout is None else None  # visits tell of one map
+    return SubgoalPolicy(trained.agent, planner, distance, trained.goal_of, config, routes)
 
 
 def make_planner(

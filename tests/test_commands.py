@@ -122,7 +122,7 @@ def test_audit_scores_every_distance_and_the_agent(trained, tmp_path):
     expected = json.loads((trained / "distances/q_value.json").read_text())
     assert 0.6 < expected["pace"] < 1.4 and expected["pace"] != 1.0
     controller = json.loads((tmp_path / "controller.json").read_text())
-    assert set(controller) == {"bare", "guided"}
+    assert set(controller) == {"bare", "routed"}
     for report in controller.values():
         assert sum(row["drives"] for row in report["success_by_distance"]) == report["drives"] == 60
     for name in ("calibration.png", "worst_edges.png"):

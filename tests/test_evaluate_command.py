@@ -78,6 +78,8 @@ def test_what_is_there_is_not_run_again_and_what_is_missing_is(trained, tmp_path
     assert kept.startswith(content[: content.rindex("\n", 0, len(content) // 2)])
     done = evaluate(trained, tmp_path / "cut", *flags, "--nodes", 30)
     assert done.returncode == 2 and "other nodes" in done.stderr and (tmp_path / "cut" / "results.csv").read_text() == kept
+    done = evaluate(trained, tmp_path / "cut", *flags, "--follow", "waypoints")
+    assert done.returncode == 2 and "other follow" in done.stderr and (tmp_path / "cut" / "results.csv").read_text() == kept
 
 
 def test_a_users_own_sampler_and_distance_stand_beside_ours(trained, tmp_path):
@@ -126,4 +128,8 @@ def test_bench_plan_and_ablation_measure_a_run(trained, tmp_path):
     rows = bench("plan", tmp_path, "--run", trained, "--pairs", 3)
     assert rows["plan, median"]["ratio"] > 3  # a thousand nodes against a hundred
     rows = bench("ablation", tmp_path, "--runs", trained, "--episodes", 2)
-    assert {name.split(": ")[1] for name in rows} >= {"no guide", "no time-outs", "no plan, the guide alone"}
+    assert {name.split(": ")[1] for name in rows} >= {
+        "no route, waypoint by waypoint",
+        "no plan, the route alone",
+        "no time-outs",
+    }

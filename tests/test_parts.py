@@ -82,6 +82,12 @@ def test_an_agent_that_is_sure_of_short_links_only_is_led_all_the_same(run):
     assert parts.make_policy(run, "replay", 5).config.arrival == 2.0
 
 
+def test_plans_are_driven_along_routes_unless_asked_otherwise(run):
+    run.agent = None
+    assert parts.make_policy(run, "replay", 5).routes is not None
+    assert parts.make_policy(run, "replay", 5, follow="waypoints").routes is None
+
+
 def test_names_that_nobody_knows_are_answered_with_those_there_are(run):
     with pytest.raises(UsageError, match=r"best.*energy.*file\.py"):
         parts.make_planner(run, "best", 10)

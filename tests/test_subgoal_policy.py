@@ -134,33 +134,3 @@ def test_an_edge_longer_than_the_reach_begins_once_its_waypoint_is_reached():
 def test_settings_that_could_never_work_are_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         SubgoalPolicyConfig(**bad)
-
-
-class Screen:
-    """A guide for a wall along x = 1 below y = 5: it leads up, and hides what is on the other side."""
-
-    def in_sight(self, here, there):
-        return ((here[:, 0] < 1) == (there[:, 0] < 1)) | (here[:, 1] >= 5)
-
-    def lead(self, states, here, subgoals):
-        return np.where(self.in_sight(here, subgoals)[:, None], subgoals, here + np.array([0.0, 1.0])).astype(np.float32)
-
-
-class Through:
-    """Plans straight through the wall, in steps of one."""
-
-    def plan(self, state, goal, rng):
-        waypoints = np.array([[0.5, 0], [1.5, 0], [2.5, 0]])
-        return Plan(waypoints.astype(np.float32), np.ones(4, np.float32), waypoints, np.zeros((0, 2), int))
-
-
-def test_what_is_out_of_sight_is_not_pursued_ahead_and_is_led_to():
-    config = SubgoalPolicyConfig(reach=5, arrival=0.2, direct=1, patience=9, slack=9)
-    agent = Walker()
-    led = SubgoalPolicy(agent, Through(), Straight(), lambda s: s, config, Screen())
-    places, (pursuit,) = run(led, [[0, 0]], [[4, 0]], 16)
-    assert [subgoal[0].tolist() for subgoal in agent.subgoals[:2]] == [[0.5, 0.0], [0.5, 1.0]]
-    assert places[:, 0, 1].max() >= 5 and places[-1, 0] == pytest.approx([4, 0], abs=0.1) and pursuit.replans == 0
-    blind = Walker()
-    run(policy(blind, Through(), config), [[0, 0]], [[4, 0]], 3)
-    assert blind.subgoals[0][0].tolist() == [4.0, 0.0]

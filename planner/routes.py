@@ -1,0 +1,182 @@
+"""The way that a plan is driven: the shortest one that keeps clear of where nobody has been, near the plan's links."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import dijkstra
+from scipy.spatial import cKDTree
+
+from .data import VisitedPlaces, resample_by_arc_length, typical_step
+from .experience import Experience
+from .graph import trace
+
+Array = NDArray[np.floating]
+
+_SQUARE = 0.4  # side of the squares that ways are searched in [typical moves of a step]
+_MOST_SQUARES = 1_000_000
+_SLACK = 2.0  # as in `VisitedPlaces.hold_lines`
+_ENDS = 2.0  # how far start and goal may be from the nearest square [typical moves]
+_SPACING = 0.2  # of a route's points [typical moves]
+_WINDOW = 15  # points ahead among which somebody's place on a route is looked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteConfig:
+    clearance: float = 0.9  # what a route keeps from where nobody has been, if it can [typical moves of a step]
+    weight: float = 6.0  # a way with no clearance at all costs so many times its length more
+    ahead: float = 2.6  # how far along the route the agent's goal is [typical moves]
+    longer: float = 1.2  # a link's way may be so many times longer than the link is predicted to be ...
+    wider: float = 3.0  # ... and so many env steps more
+
+    def __post_init__(self) -> None:
+        if not (self.clearance > 0 and self.weight >= 0 and self.ahead > 0):
+            raise ValueError("clearance and ahead must be positive, weight not negative")
+        if self.longer < 1 or self.wider < 0:
+            raise ValueError(f"longer must be at least 1 and wider not negative, got {self.longer} and {self.wider}")
+
+
+@dataclass(eq=False)
+class Route:
+    """A line that is driven along, and how far along it somebody is, who never goes back."""
+
+    points: Array  # (P, G) at equal spacing; the last one is the goal [goal units]
+    marks: NDArray[np.intp]  # (K,) indices of the points next to the plan's waypoints and to the goal
+    steps_ahead: float  # how far ahead the agent's goal is: so many env steps at the typical pace
+    at: int = 0  # the point next to where somebody is
+    timed: int = 0  # where `got_on` was last so
+
+    def follow(self, place: Array) -> None:
+        """Somebody is at (G,) now."""
+        window = self.points[self.at : self.at + _WINDOW]
+        self.at += int(((window - place) ** 2).sum(axis=1).argmin())
+
+    def point_ahead(self) -> Array:
+        """(G,)"""
+        return self.points[min(self.at + round(self.steps_ahead / _SPACING), len(self.points) - 1)]
+
+    def passed(self) -> int:
+        """The number of waypoints behind."""
+        return int((self.marks[:-1] <= self.at).sum())
+
+    def got_on(self) -> bool:
+        """Has somebody come a typical move farther since this was last so?"""
+        if self.at < self.timed + 1 / _SPACING:
+            return False
+        self.timed = self.at
+        return True
+
+
+@dataclass(frozen=True, eq=False)
+class Routes:
+    """Ways over squares in which the agent has been, or nearly.
+
+    An agent that is handed one waypoint after the other heads for each as fast as it can, and is carried into the wall
+    behind it: in a maze with corridors three steps wide a third of its steps touched a wall, and it took 1.25 times the
+    least possible time, though it is within a twentieth of that on goals a few steps away. So its goal is a point a few steps
+    ahead on a line (pure pursuit, Coulter 1992) that keeps off the walls.
+
+    A plan says which way; its links are drives that may lead round corners. What a link's way may touch is the ellipse of
+    all places over which the drive would not be much longer than predicted (informed sampling's, arXiv:1404.2334), and the
+    route is the cheapest path through all of these. A unit of length costs 1 + weight (1 - clearance / wanted)^2 where the
+    clearance is less than is wanted.
+    """
+
+    centres: Array  # (N, G) of the squares [goal units]
+    costs: csr_array  # (N, N) of going from one to one next to it [typical moves]
+    move: float  # typical, of a step [goal units]
+    config: RouteConfig
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_tree", cKDTree(self.centres))
+
+    @classmethod
+    def fit(cls, experience: Experience, config: RouteConfig | None = None) -> Routes | None:
+        """None where goals have more than three entries, or the world is too wide for so small squares, or nothing moves."""
+        places, move = experience.goals.astype(np.float64), typical_step(experience.trajectories)
+        return cls.over(experience.visited, places, move, config if config is not None else RouteConfig())
+
+    @classmethod
+    def over(cls, visited: VisitedPlaces, places: Array, move: float, config: RouteConfig) -> Routes | None:
+        """(M, G) visited places, as in `fit`."""
+        if move == 0 or places.shape[1] > 3:
+            return None
+        side = _SQUARE * move
+        low = places.min(axis=0) - _SLACK * visited.within - 2 * side  # the border is where nobody has been
+        shape = tuple(np.ceil((places.max(axis=0) + _SLACK * visited.within + 2 * side - low) / side).astype(int) + 1)
+        if math.prod(shape) > _MOST_SQUARES:
+            return None
+        held = visited.hold(low + side * np.moveaxis(np.indices(shape), 0, -1), _SLACK)
+        clearance = (distance_transform_edt(held, sampling=side) - _SLACK * visited.within) / move
+        dearer = 1 + config.weight * np.clip(1 - clearance / config.clearance, 0, 1) ** 2
+        centres = low + side * np.argwhere(held)
+        return cls(centres, _links(held, dearer) * _SQUARE, move, config)
+
+    def through(self, places: Array, steps: Array) -> Route | None:
+        """(K + 1, G) start, waypoints and goal, (K,) predicted env steps from each to the next -> Route.
+
+        None where squares near the links do not join start and goal, as where they lead through what nobody has visited.
+        """
+        near = self._near_links(places, steps)
+        if len(near) == 0:
+            return None
+        gaps = np.linalg.norm(self.centres[near] - places[[0, -1], None], axis=2)
+        if gaps.min(axis=1).max() > _ENDS * self.move:
+            return None
+        first, last = gaps.argmin(axis=1)
+        lengths, before = dijkstra(self.costs[near][:, near], indices=first, return_predecessors=True)
+        if not np.isfinite(lengths[last]):
+            return None
+        line = self.centres[near[trace(before, first, last)]]
+        line = np.vstack([places[:1], line[1:-1], places[-1:]])
+        length = np.linalg.norm(np.diff(line, axis=0), axis=1).sum()
+        points = resample_by_arc_length(line, max(2, math.ceil(length / (_SPACING * self.move)) + 1))
+        marks = cKDTree(points).query(places[1:])[1]
+        marks[-1] = len(points) - 1
+        return Route(points, np.maximum.accumulate(marks), self.config.ahead)
+
+    def _near_links(self, places: Array, steps: Array) -> NDArray[np.intp]:
+        """-> indices of all squares in the ellipse of a link."""
+        starts, ends = places[:-1], places[1:]
+        straight = np.linalg.norm(ends - starts, axis=1) / self.move
+        longest = (np.maximum(steps, straight) * self.config.longer + self.config.wider) * self.move
+        found = self._tree.query_ball_point((starts + ends) / 2, longest / 2)  # type: ignore[attr-defined]
+        link = np.repeat(np.arange(len(steps)), [len(squares) for squares in found])
+        square = np.concatenate(found).astype(np.intp)
+        centres = self.centres[square]
+        by_way_of = np.linalg.norm(centres - starts[link], axis=1) + np.linalg.norm(centres - ends[link], axis=1)
+        near = np.zeros(len(self.centres), dtype=bool)
+        near[square[by_way_of <= longest[link]]] = True
+        return np.flatnonzero(near)
+
+
+def _links(held: NDArray[np.bool_], dearer: Array) -> csr_array:
+    """(X, Y, ...) squares that are held and what a unit of length costs there -> (N, N) costs between those next to each other.
+
+    In a plane a square has sixteen neighbours, those a knight's move away among them: a path over them is at most 2.8 % longer
+    than the straight line, over eight 8.2 %.
+    """
+    number = np.full(held.shape, -1)
+    number[held] = np.arange(held.sum())
+    dearer = dearer[held]
+    far = 2 if held.ndim == 2 else 1
+    number = np.pad(number, far, constant_values=-1)
+    at = np.argwhere(number >= 0)
+    rows, columns, costs = [], [], []
+    for offset in itertools.product(range(-far, far + 1), repeat=held.ndim):
+        if math.gcd(*offset) != 1:
+            continue
+        passed = [np.array(offset), np.floor_divide(offset, 2), -np.floor_divide(np.negative(offset), 2)]
+        row = np.flatnonzero(np.all([number[tuple((at + step).T)] >= 0 for step in passed], axis=0))
+        column = number[tuple((at[row] + offset).T)]
+        rows.append(row)
+        columns.append(column)
+        costs.append(math.hypot(*offset) * (dearer[row] + dearer[column]) / 2)
+    places = np.concatenate(rows), np.concatenate(columns)
+    return coo_array((np.concatenate(costs), places), shape=(len(at), len(at))).tocsr()

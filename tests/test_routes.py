@@ -1,0 +1,223 @@
+"""Open squares, a wall that is thin and longer than the way round it is wide, and a corridor with a bend."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.data import Plan, VisitedPlaces
+from planner.routes import Route, RouteConfig, Routes
+from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
+
+MOVE = 0.1
+
+
+def grid(*sides):
+    axes = [np.arange(0, side + 1e-9, 0.02) for side in sides]
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(sides))
+
+
+SQUARE = grid(2, 2)
+WALL = SQUARE[(abs(SQUARE[:, 0] - 1) > 0.1) | (SQUARE[:, 1] > 1.5)]  # x < 0.9 and x > 1.1 join only above y = 1.5
+BEND = SQUARE[(SQUARE[:, 0] < 0.31) | (SQUARE[:, 1] < 0.31)]  # an L, 0.3 wide
+
+
+def routes(places, **settings):
+    found = Routes.over(VisitedPlaces(places), places, MOVE, RouteConfig(**settings))
+    assert found is not None
+    return found
+
+
+def through(own, *places, steps=None):
+    places = np.array(places, float)
+    straight = np.linalg.norm(np.diff(places, axis=0), axis=1) / MOVE
+    return own.through(places, straight if steps is None else np.array(steps, float))
+
+
+def length(route):
+    return np.linalg.norm(np.diff(route.points, axis=0), axis=1).sum()
+
+
+OPEN = routes(SQUARE)
+
+
+@given(st.tuples(*[st.floats(0.3, 1.7)] * 4).filter(lambda x: np.hypot(x[0] - x[2], x[1] - x[3]) > 0.1))
+@settings(max_examples=60, deadline=None)
+def test_in_the_open_a_route_is_hardly_longer_than_the_straight_line(ends):
+    start, goal = np.array(ends[:2]), np.array(ends[2:])
+    route = through(OPEN, start, goal)
+    straight = np.linalg.norm(goal - start)
+    assert straight - 1e-6 <= length(route) <= 1.028 * straight + 2 * 0.4 * MOVE  # to and from the centres of squares
+    assert route.points[0] == pytest.approx(start, abs=1e-6) and route.points[-1] == pytest.approx(goal, abs=1e-6)
+    gaps = np.linalg.norm(np.diff(route.points, axis=0), axis=1)
+    assert gaps.max() <= 0.2 * MOVE + 1e-6  # chords of equal arcs
+
+
+def test_behind_a_wall_it_leads_round_its_end_and_keeps_clear():
+    own, hugging = routes(WALL), routes(WALL, weight=0)
+    start, goal = (0.8, 0.8), (1.2, 0.8)
+    route = through(own, start, goal, steps=[20])
+    straight = through(hugging, start, goal, steps=[20])
+    for each in (route, straight):
+        assert VisitedPlaces(WALL).hold(each.points.astype(float), slack=3).all()
+        assert each.points[:, 1].max() >= 1.49
+    end = np.array([[0.9, 1.5], [1.1, 1.5]])
+    clearances = [np.linalg.norm(each.points[:, None] - end, axis=2).min() for each in (route, straight)]
+    assert clearances[0] >= 0.05 > 0.03 >= clearances[1]
+    assert length(straight) < length(route) < 1.25 * length(straight)
+
+
+def test_what_a_link_is_predicted_to_take_bounds_its_way():
+    """Round the wall it is 16 steps or so; a link of 4 that was false leads nowhere."""
+    own = routes(WALL)
+    assert through(own, (0.8, 0.8), (1.2, 0.8), steps=[4]) is None
+    assert through(own, (0.8, 0.8), (1.2, 0.8), steps=[16]) is not None
+
+
+def test_in_a_corridor_it_keeps_to_the_middle_and_goes_by_way_of_the_plan():
+    own = routes(BEND)
+    route = through(own, (0.15, 1.9), (0.28, 1.0), (0.02, 0.02), (1.9, 0.15))
+    along = route.points[(route.points[:, 0] > 0.6) & (route.points[:, 0] < 1.6)]
+    assert (abs(along[:, 1] - 0.15) < 0.08).all()
+    corner = np.linalg.norm(route.points - 0.31, axis=1).min()
+    assert 0.03 <= corner <= 0.15
+    assert route.marks.tolist() == sorted(route.marks) and len(route.marks) == 3 and route.marks[-1] == len(route.points) - 1
+    assert route.points[route.marks[0]] == pytest.approx([0.15, 1.0], abs=0.1)
+
+
+def test_a_plan_decides_which_way():
+    """Round a block in the middle there are two ways; the plan's is taken though it is the longer one."""
+    ring = SQUARE[(abs(SQUARE - 1).max(axis=1) > 0.5)]
+    own = routes(ring)
+    start, goal = (0.25, 0.8), (1.75, 0.8)
+    under = through(own, start, (1.0, 0.25), goal, steps=[11, 11])
+    over = through(own, start, (0.25, 1.75), (1.75, 1.75), goal)
+    assert under.points[:, 1].max() < 0.9 and over.points[:, 1].max() > 1.5
+
+
+def test_where_visits_do_not_join_start_and_goal_there_is_none():
+    apart = SQUARE[abs(SQUARE[:, 0] - 1) > 0.3]
+    own = routes(apart)
+    assert through(own, (0.2, 1.0), (1.8, 1.0), steps=[1000]) is None
+    assert through(own, (0.2, 1.0), (9.0, 1.0), steps=[1000]) is None
+    assert through(own, (8.8, 1.0), (9.0, 1.0)) is None
+
+
+def test_links_may_be_of_any_length():
+    """inf is what distances say of what they know no way to."""
+    assert through(OPEN, (0.2, 0.2), (1.8, 1.8), steps=[np.inf]) is not None
+
+
+def test_in_space_it_is_the_same():
+    block = grid(0.6, 0.6, 0.6)
+    column = block[np.hypot(block[:, 0] - 0.3, block[:, 1] - 0.3) > 0.12]
+    route = through(routes(column, clearance=0.5), (0.05, 0.3, 0.1), (0.55, 0.3, 0.5), steps=[9])
+    assert np.hypot(*(route.points[:, :2] - 0.3).T).min() > 0.1 and length(route) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("places", "move"),
+    [
+        (np.random.default_rng(0).random((50, 4)), 0.1),  # too many entries
+        (SQUARE, 0.0),  # nothing moves
+        (SQUARE, 0.004),  # 1,250 squares along each side
+    ],
+)
+def test_where_squares_are_too_many_or_senseless_there_are_no_routes(places, move):
+    assert Routes.over(VisitedPlaces(places), places, move, RouteConfig()) is None
+
+
+@pytest.mark.parametrize("bad", [{"clearance": 0.0}, {"weight": -1.0}, {"ahead": 0.0}, {"longer": 0.9}, {"wider": -1.0}])
+def test_settings_that_could_never_work_are_refused(bad):
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        RouteConfig(**bad)
+
+
+def test_who_follows_a_route_never_goes_back():
+    line = np.stack([np.arange(0, 1.001, 0.02), np.zeros(51)], axis=1)
+    route = Route(line, np.array([20, 50]), steps_ahead=2.0)
+    assert route.point_ahead() == pytest.approx([0.2, 0]) and route.passed() == 0
+    seen = []
+    for x in (0.1, 0.25, 0.05, 0.25, 0.41, 0.3):
+        route.follow(np.array([x, 0.03]))
+        seen.append((route.at, route.passed(), route.got_on()))
+    assert [at for at, *_ in seen] == [5, 12, 12, 12, 20, 20]  # never back
+    assert [passed for _, passed, _ in seen] == [0, 0, 0, 0, 1, 1]
+    assert [on for *_, on in seen] == [True, True, False, False, True, False]
+    for x in np.arange(0.5, 1.2, 0.1):
+        route.follow(np.array([x, 0.0]))
+    assert route.point_ahead().tolist() == [1.0, 0.0] and route.passed() == 1
+
+
+class Straight:
+    def pairwise(self, states, goals):
+        return np.linalg.norm(states[:, None] - goals, axis=-1) / MOVE
+
+    def paired(self, states, goals):
+        return np.linalg.norm(states - goals, axis=-1) / MOVE
+
+
+class Walker:
+    """A move a step towards the goal, but not into the wall of `WALL`; it can be held fast."""
+
+    def __init__(self, held=False):
+        self.held, self.subgoals = held, []
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        self.subgoals.append(observation["desired_goal"].copy())
+        way = observation["desired_goal"] - observation["observation"]
+        step = MOVE * way / np.maximum(np.linalg.norm(way, axis=-1, keepdims=True), MOVE)
+        there = observation["observation"] + step
+        into = (abs(there[..., :1] - 1) < 0.1) & (there[..., 1:] < 1.5)
+        return np.where(into | self.held, 0.0, step), None
+
+
+class OneLink:
+    """A plan by way of a place behind the wall, which is a drive of 17 steps away."""
+
+    def plan(self, state, goal, rng):
+        waypoint = np.array([[1.3, 0.8]], np.float32)
+        return Plan(waypoint, np.array([17.0, 3.0], np.float32), waypoint, np.zeros((0, 2), int))
+
+
+CONFIG = SubgoalPolicyConfig(reach=16, direct=3, arrival=1)
+
+
+def drive(policy, starts, goals, steps):
+    here, state = np.array(starts, float), None
+    trail = [here]
+    for step in range(steps):
+        observation = {"observation": here, "achieved_goal": here, "desired_goal": np.array(goals, float)}
+        actions, state = policy.predict(observation, state, np.full(len(here), step == 0))
+        here = here + actions
+        trail.append(here)
+    return np.array(trail), state
+
+
+def policy(agent, own):
+    return SubgoalPolicy(agent, OneLink(), Straight(), lambda s: s, CONFIG, own)
+
+
+def test_an_agent_led_along_a_route_gets_round_a_wall_that_it_would_push_against():
+    start, goal = [[0.8, 0.8]], [[1.6, 0.8]]
+    trail, (pursuit,) = drive(policy(Walker(), routes(WALL)), start, goal, 26)
+    assert trail[-1, 0] == pytest.approx(goal[0], abs=1e-5) and pursuit.replans == 0 and pursuit.current == 1
+    assert pursuit.plan_ms and pursuit.failed_plans == 0
+    trail, _ = drive(policy(Walker(), None), start, goal, 26)
+    assert trail[:, 0, 0].max() < 0.9
+
+
+def test_each_is_led_as_if_alone():
+    starts, goals, own = [[0.8, 0.8], [0.5, 0.3], [0.3, 1.2]], [[1.6, 0.8], [1.7, 0.6], [1.4, 0.9]], routes(WALL)
+    together, _ = drive(policy(Walker(), own), starts, goals, 12)
+    for i in range(3):
+        alone, _ = drive(policy(Walker(), own), starts[i : i + 1], goals[i : i + 1], 12)
+        assert np.array_equal(alone[:, 0], together[:, i])
+
+
+def test_who_does_not_get_on_along_a_route_is_shaken_and_then_plans_anew():
+    agent = Walker(held=True)
+    _, (pursuit,) = drive(policy(agent, routes(WALL)), [[0.8, 0.8]], [[1.6, 0.8]], 30)
+    assert pursuit.replans >= 2
+    first = [tuple(subgoal[0]) for subgoal in agent.subgoals[:11]]
+    assert len(set(first[:5])) == 1 and len(set(first)) >= 5
