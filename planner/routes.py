@@ -13,15 +13,16 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
-from .data import VisitedPlaces, resample_by_arc_length, typical_step
+from .data import VisitedPlaces, resample_by_arc_length, typical_step, typical_turn
 from .experience import Experience
 from .graph import trace
 
 Array = NDArray[np.floating]
 
-_SQUARE = 0.4  # side of the squares that ways are searched in [typical moves of a step]
-_MOST_SQUARES = 1_000_000
+_SQUARE = 0.3  # side of the squares that ways are searched in [typical moves of a step]
+_MOST_SQUARES = 2_000_000
 _SLACK = 2.0  # as in `VisitedPlaces.hold_lines`
+_LEAST_AHEAD = 2.5  # typical moves: goals that are nearer may count as reached
 _ENDS = 2.0  # how far start and goal may be from the nearest square [typical moves]
 _SPACING = 0.2  # of a route's points [typical moves]
 _WINDOW = 15  # points ahead among which somebody's place on a route is looked for
@@ -29,9 +30,10 @@ _WINDOW = 15  # points ahead among which somebody's place on a route is looked f
 
 @dataclass(frozen=True, kw_only=True)
 class RouteConfig:
-    clearance: float = 0.9  # what a route keeps from where nobody has been, if it can [typical moves of a step]
+    # of the way in which the agent turns, `data.typical_turn` steps of typical moves
+    clearance: float = 0.22  # what a route keeps from where nobody has been, if it can
+    ahead: float = 0.7  # how far along the route the agent's goal is
     weight: float = 6.0  # a way with no clearance at all costs so many times its length more
-    ahead: float = 2.6  # how far along the route the agent's goal is [typical moves]
     longer: float = 1.2  # a link's way may be so many times longer than the link is predicted to be ...
     wider: float = 3.0  # ... and so many env steps more
 
@@ -80,7 +82,7 @@ class Routes:
     An agent that is handed one waypoint after the other heads for each as fast as it can, and is carried into the wall
     behind it: in a maze with corridors three steps wide a third of its steps touched a wall, and it took 1.25 times the
     least possible time, though it is within a twentieth of that on goals a few steps away. So its goal is a point a few steps
-    ahead on a line (pure pursuit, Coulter 1992) that keeps off the walls.
+    ahead on a line (pure pursuit, Coulter 1992) that keeps off the walls; the more so the more slowly it turns.
 
     A plan says which way; its links are drives that may lead round corners. What a link's way may touch is the ellipse of
     all places over which the drive would not be much longer than predicted (informed sampling's, arXiv:1404.2334), and the
@@ -91,6 +93,7 @@ class Routes:
     centres: Array  # (N, G) of the squares [goal units]
     costs: csr_array  # (N, N) of going from one to one next to it [typical moves]
     move: float  # typical, of a step [goal units]
+    steps_ahead: float  # how far ahead on a route the agent's goal is [typical moves]
     config: RouteConfig
 
     def __post_init__(self) -> None:
@@ -99,13 +102,16 @@ class Routes:
     @classmethod
     def fit(cls, experience: Experience, config: RouteConfig | None = None) -> Routes | None:
         """None where goals have more than three entries, or the world is too wide for so small squares, or nothing moves."""
-        places, move = experience.goals.astype(np.float64), typical_step(experience.trajectories)
-        return cls.over(experience.visited, places, move, config if config is not None else RouteConfig())
+        move = typical_step(experience.trajectories)
+        if move == 0:
+            return None
+        turn, config = typical_turn(experience.trajectories), config if config is not None else RouteConfig()
+        return cls.over(experience.visited, experience.goals.astype(np.float64), move, turn, config)
 
     @classmethod
-    def over(cls, visited: VisitedPlaces, places: Array, move: float, config: RouteConfig) -> Routes | None:
-        """(M, G) visited places, as in `fit`."""
-        if move == 0 or places.shape[1] > 3:
+    def over(cls, visited: VisitedPlaces, places: Array, move: float, turn: float, config: RouteConfig) -> Routes | None:
+        """(M, G) visited places, a typical move [goal units] and a typical turn [env steps]; None as in `fit`."""
+        if places.shape[1] > 3:
             return None
         side = _SQUARE * move
         low = places.min(axis=0) - _SLACK * visited.within - 2 * side  # the border is where nobody has been
@@ -114,9 +120,10 @@ class Routes:
             return None
         held = visited.hold(low + side * np.moveaxis(np.indices(shape), 0, -1), _SLACK)
         clearance = (distance_transform_edt(held, sampling=side) - _SLACK * visited.within) / move
-        dearer = 1 + config.weight * np.clip(1 - clearance / config.clearance, 0, 1) ** 2
+        dearer = 1 + config.weight * np.clip(1 - clearance / (config.clearance * turn), 0, 1) ** 2
         centres = low + side * np.argwhere(held)
-        return cls(centres, _links(held, dearer) * _SQUARE, move, config)
+        steps_ahead = max(config.ahead * turn, _LEAST_AHEAD)
+        return cls(centres, _links(held, dearer) * _SQUARE, move, steps_ahead, config)
 
     def through(self, places: Array, steps: Array) -> Route | None:
         """(K + 1, G) start, waypoints and goal, (K,) predicted env steps from each to the next -> Route.
@@ -139,7 +146,7 @@ class Routes:
         points = resample_by_arc_length(line, max(2, math.ceil(length / (_SPACING * self.move)) + 1))
         marks = cKDTree(points).query(places[1:])[1]
         marks[-1] = len(points) - 1
-        return Route(points, np.maximum.accumulate(marks), self.config.ahead)
+        return Route(points, np.maximum.accumulate(marks), self.steps_ahead)
 
     def _near_links(self, places: Array, steps: Array) -> NDArray[np.intp]:
         """-> indices of all squares in the ellipse of a link."""

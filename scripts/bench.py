@@ -12,6 +12,7 @@ import tyro
 
 from scripts.bench_ablation import bench_ablation
 from scripts.bench_common import make_row, tick
+from scripts.bench_drive import bench_drive
 from scripts.bench_energy import bench_corridor, bench_energy, bench_mixture, bench_valley, bench_ways
 from scripts.bench_graph import bench_graph
 from scripts.bench_planners import bench_plan, bench_planners
@@ -28,9 +29,9 @@ class Options:
     seeds: int = 5  # of `solve`, `parallel`, `valley`, `mixture`, `corridor`, `ways` and `trajectory`: trainings of each
     limit: float = 300.0  # of `solve`: seconds after which a training is given up, and counts so long
     run: Path | None = None  # of `energy`, `plan` and `graph`: a folder that scripts.train wrote
-    runs: tuple[Path, ...] = ()  # of `planners` and `ablation`: such folders
+    runs: tuple[Path, ...] = ()  # of `planners`, `ablation` and `drive`: such folders
     pairs: int = 500  # of `energy` and `plan`: of start and goal
-    episodes: int = 100  # of `planners` and `ablation`: env seeds
+    episodes: int = 100  # of `planners`, `ablation` and `drive`: env seeds
     nodes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)  # of `planners`: of each graph
     follow: Follow = "route"  # of `planners`: how plans are driven; `waypoints` leaves all to the sampled nodes
     workers: int = 1  # of `planners`: processes
@@ -186,6 +187,7 @@ BENCHES: dict[str, Callable[[Options], Iterable[dict[str, Any]]]] = {
     "planners": bench_planners,
     "plan": bench_plan,
     "ablation": bench_ablation,
+    "drive": bench_drive,
     "graph": bench_graph,
     "trajectory": bench_trajectory,
 }
