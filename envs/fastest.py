@@ -31,7 +31,7 @@ class FastestDrives:
         self._velocities, self._pushed = self._all_velocities()
         self._places, number = self._all_places()
         shape = len(self._places), len(self._velocities)
-        self._next, self._left = np.empty(shape, np.int32), np.empty(shape, np.int8)
+        self._next, self._left = np.empty(shape, np.int32), np.empty(shape, np.int16)
         velocity_number = {tuple(velocity): own for own, velocity in enumerate(self._velocities)}
         for own, velocity in enumerate(self._velocities):
             moves = np.broadcast_to(velocity * self._unit, self._places.shape)

@@ -95,6 +95,7 @@ class GoalEntries:
         return lifted
 
 
+_ROUNDING = 1e-3  # of a typical step: changes of motion that are smaller tell of float32
 _FINEST = 1e-4  # of the visited range: the shortest stride in which a line is looked at
 _NEIGHBOURS = 8  # visited places that lie, in the median, within the distance at which a place counts as visited
 
@@ -164,14 +165,15 @@ def typical_turn(trajectories: Sequence[Trajectory]) -> float:
     """In how many env steps the agent can change its motion by a typical step: what a mass in motion cannot do at once.
 
     A typical step by the 90th percentile of how much one step's motion differs from the last one's: pushes are seldom less than
-    full, and stops at walls rarer than that. At least 1, which is what follows its actions at once; ValueError if nothing moves.
+    full, and stops at walls rarer than that. At least 1, which is what follows its actions at once, or was never seen to turn;
+    ValueError if nothing moves.
     """
     step = typical_step(trajectories)
     if step == 0:
         raise ValueError("no trajectory moves; nothing can be said of how it turns")
     changes = [np.linalg.norm(np.diff(trajectory.goals, n=2, axis=0), axis=1) for trajectory in trajectories]
     change = float(np.quantile(np.concatenate(changes), 0.9)) if any(len(own) for own in changes) else 0.0
-    return max(1.0, step / change) if change > 0 else 1.0
+    return max(1.0, step / change) if change > _ROUNDING * step else 1.0
 
 
 def farthest_points(points: Array, num_points: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -19,11 +19,13 @@ from .graph import trace
 
 Array = NDArray[np.floating]
 
-_SQUARE = 0.3  # side of the squares that ways are searched in [typical moves of a step]
-_MOST_SQUARES = 2_000_000
+# sides of the squares that ways are searched in, at least and at most [typical moves of a step]
+_SQUARE, _WIDEST_SQUARE = 0.3, 1.0
+_MOST_SQUARES = 1_000_000
+_FINER = 3
 _SLACK = 2.0  # as in `VisitedPlaces.hold_lines`
-_LEAST_AHEAD = 2.5  # typical moves: goals that are nearer may count as reached
-_ENDS = 2.0  # how far start and goal may be from the nearest square [typical moves]
+_LEAST_AHEAD = 2.5  # typical moves: the agent has learnt (`AgentConfig.arrival_moves`) that what is 2 away may count as reached
+_ENDS = 2.0  # how far start and waypoints may be from the nearest square [typical moves]
 _SPACING = 0.2  # of a route's points [typical moves]
 _WINDOW = 15  # points ahead among which somebody's place on a route is looked for
 
@@ -31,7 +33,7 @@ _WINDOW = 15  # points ahead among which somebody's place on a route is looked f
 @dataclass(frozen=True, kw_only=True)
 class RouteConfig:
     # of the way in which the agent turns, `data.typical_turn` steps of typical moves
-    clearance: float = 0.22  # what a route keeps from where nobody has been, if it can
+    clearance: float = 0.2  # what a route keeps from where nobody has been, if it can
     ahead: float = 0.7  # how far along the route the agent's goal is
     weight: float = 6.0  # a way with no clearance at all costs so many times its length more
     longer: float = 1.2  # a link's way may be so many times longer than the link is predicted to be ...
@@ -48,11 +50,12 @@ class RouteConfig:
 class Route:
     """A line that is driven along, and how far along it somebody is, who never goes back."""
 
-    points: Array  # (P, G) at equal spacing; the last one is the goal [goal units]
-    marks: NDArray[np.intp]  # (K,) indices of the points next to the plan's waypoints and to the goal
-    steps_ahead: float  # how far ahead the agent's goal is: so many env steps at the typical pace
+    points: Array  # (P, G) at equal spacing [goal units]
+    marks: NDArray[np.intp]  # (K,) indices of the points next to the plan's waypoints, and to the goal if it leads there
+    look_ahead: float  # how far ahead the agent's goal is [typical moves]
+    complete: bool = True  # it leads to the goal; else to the last waypoint that visits join to the start
     at: int = 0  # the point next to where somebody is
-    timed: int = 0  # where `got_on` was last so
+    credited: int = 0  # where `progressed` was last so
 
     def follow(self, place: Array) -> None:
         """Somebody is at (G,) now."""
@@ -61,18 +64,23 @@ class Route:
 
     def point_ahead(self) -> Array:
         """(G,)"""
-        return self.points[min(self.at + round(self.steps_ahead / _SPACING), len(self.points) - 1)]
+        return self.points[min(self.at + round(self.look_ahead / _SPACING), len(self.points) - 1)]
 
     def passed(self) -> int:
         """The number of waypoints behind."""
-        return int((self.marks[:-1] <= self.at).sum())
+        behind = int((self.marks <= self.at).sum())
+        return min(behind, len(self.marks) - 1) if self.complete else behind
 
-    def got_on(self) -> bool:
-        """Has somebody come a typical move farther since this was last so?"""
-        if self.at < self.timed + 1 / _SPACING:
+    def progressed(self) -> bool:
+        """Has somebody come a typical move farther since this was last so? What it says, it says once."""
+        if self.at < self.credited + 1 / _SPACING:
             return False
-        self.timed = self.at
+        self.credited = self.at
         return True
+
+    def is_over(self) -> bool:
+        """Is somebody where a route ends that does not lead to the goal?"""
+        return not self.complete and self.at >= len(self.points) - round(1 / _SPACING)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,13 +99,15 @@ class Routes:
     """
 
     centres: Array  # (N, G) of the squares [goal units]
-    costs: csr_array  # (N, N) of going from one to one next to it [typical moves]
+    costs: csr_array  # (N, N) of going from one to one next to it [squares]
     move: float  # typical, of a step [goal units]
-    steps_ahead: float  # how far ahead on a route the agent's goal is [typical moves]
+    look_ahead: float  # how far ahead on a route the agent's goal is [typical moves]
     config: RouteConfig
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_tree", cKDTree(self.centres))
+        spans = np.ptp(self.centres, axis=0) if len(self.centres) else np.zeros(1)
+        object.__setattr__(self, "_diameter", float(np.linalg.norm(spans)))
 
     @classmethod
     def fit(cls, experience: Experience, config: RouteConfig | None = None) -> Routes | None:
@@ -113,53 +123,56 @@ class Routes:
         """(M, G) visited places, a typical move [goal units] and a typical turn [env steps]; None as in `fit`."""
         if places.shape[1] > 3:
             return None
-        side = _SQUARE * move
-        low = places.min(axis=0) - _SLACK * visited.within - 2 * side  # the border is where nobody has been
-        shape = tuple(np.ceil((places.max(axis=0) + _SLACK * visited.within + 2 * side - low) / side).astype(int) + 1)
-        if math.prod(shape) > _MOST_SQUARES:
+        margin = _SLACK * visited.within + 2 * move  # the border is where nobody has been
+        low, spans = places.min(axis=0) - margin, np.ptp(places, axis=0) + 2 * margin
+        side = max(_SQUARE * move, float((np.prod(spans) / _MOST_SQUARES) ** (1 / len(spans))))
+        if side > _WIDEST_SQUARE * move:
             return None
-        held = visited.hold(low + side * np.moveaxis(np.indices(shape), 0, -1), _SLACK)
-        clearance = (distance_transform_edt(held, sampling=side) - _SLACK * visited.within) / move
+        shape = np.ceil(spans / side).astype(int) + 1
+        # where nobody has been is told to a third of a square: to a square, it would matter how squares lie to a wall
+        fine = visited.hold(low + side / _FINER * np.moveaxis(np.indices(_FINER * shape), 0, -1), _SLACK)
+        middle = tuple([slice(None, None, _FINER)] * len(shape))
+        held = fine[middle]
+        clearance = (distance_transform_edt(fine, sampling=side / _FINER)[middle] - _SLACK * visited.within) / move
         dearer = 1 + config.weight * np.clip(1 - clearance / (config.clearance * turn), 0, 1) ** 2
-        centres = low + side * np.argwhere(held)
-        steps_ahead = max(config.ahead * turn, _LEAST_AHEAD)
-        return cls(centres, _links(held, dearer) * _SQUARE, move, steps_ahead, config)
+        return cls(low + side * np.argwhere(held), _links(held, dearer), move, max(config.ahead * turn, _LEAST_AHEAD), config)
 
     def through(self, places: Array, steps: Array) -> Route | None:
         """(K + 1, G) start, waypoints and goal, (K,) predicted env steps from each to the next -> Route.
 
-        None where squares near the links do not join start and goal, as where they lead through what nobody has visited.
+        To the last of these that squares near the links join to the start; None where there is none.
         """
         near = self._near_links(places, steps)
         if len(near) == 0:
             return None
-        gaps = np.linalg.norm(self.centres[near] - places[[0, -1], None], axis=2)
-        if gaps.min(axis=1).max() > _ENDS * self.move:
+        gaps, next_to = cKDTree(self.centres[near]).query(places, distance_upper_bound=_ENDS * self.move)
+        if not np.isfinite(gaps[0]):
             return None
-        first, last = gaps.argmin(axis=1)
-        lengths, before = dijkstra(self.costs[near][:, near], indices=first, return_predecessors=True)
-        if not np.isfinite(lengths[last]):
+        lengths, before = dijkstra(self.costs[near][:, near], indices=next_to[0], return_predecessors=True)
+        joined = [k for k in range(1, len(places)) if np.isfinite(gaps[k]) and np.isfinite(lengths[next_to[k]])]
+        if not joined:
             return None
-        line = self.centres[near[trace(before, first, last)]]
-        line = np.vstack([places[:1], line[1:-1], places[-1:]])
+        line = self.centres[near[trace(before, next_to[0], next_to[joined[-1]])]]
+        line = np.vstack([places[:1], line[1:-1], places[joined[-1]]])
         length = np.linalg.norm(np.diff(line, axis=0), axis=1).sum()
         points = resample_by_arc_length(line, max(2, math.ceil(length / (_SPACING * self.move)) + 1))
-        marks = cKDTree(points).query(places[1:])[1]
+        marks = cKDTree(points).query(places[1 : joined[-1] + 1])[1]
         marks[-1] = len(points) - 1
-        return Route(points, np.maximum.accumulate(marks), self.steps_ahead)
+        return Route(points, np.maximum.accumulate(marks), self.look_ahead, complete=joined[-1] == len(steps))
 
     def _near_links(self, places: Array, steps: Array) -> NDArray[np.intp]:
         """-> indices of all squares in the ellipse of a link."""
         starts, ends = places[:-1], places[1:]
         straight = np.linalg.norm(ends - starts, axis=1) / self.move
         longest = (np.maximum(steps, straight) * self.config.longer + self.config.wider) * self.move
-        found = self._tree.query_ball_point((starts + ends) / 2, longest / 2)  # type: ignore[attr-defined]
-        link = np.repeat(np.arange(len(steps)), [len(squares) for squares in found])
-        square = np.concatenate(found).astype(np.intp)
-        centres = self.centres[square]
-        by_way_of = np.linalg.norm(centres - starts[link], axis=1) + np.linalg.norm(centres - ends[link], axis=1)
         near = np.zeros(len(self.centres), dtype=bool)
-        near[square[by_way_of <= longest[link]]] = True
+        for start, end, most in zip(starts, ends, longest, strict=True):
+            if most > 2 * self._diameter:  # type: ignore[attr-defined]  # all squares, unless start or end is far from them
+                return np.arange(len(self.centres))
+            squares = np.array(self._tree.query_ball_point((start + end) / 2, most / 2), dtype=np.intp)  # type: ignore[attr-defined]
+            centres = self.centres[squares]
+            by_way_of = np.linalg.norm(centres - start, axis=1) + np.linalg.norm(centres - end, axis=1)
+            near[squares[by_way_of <= most]] = True
         return np.flatnonzero(near)
 
 

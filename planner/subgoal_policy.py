@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import zlib
 from collections.abc import Callable
@@ -32,8 +33,8 @@ class SubgoalPolicyConfig:
     avoid_for_run: bool = False  # what failed in one episode is avoided in all later ones, too: their order then matters
 
     def __post_init__(self) -> None:
-        if self.reach < 1 or self.direct < 0 or self.patience <= 0:
-            raise ValueError("reach must be at least 1, direct not negative, patience positive")
+        if self.reach < 1 or not 0 <= self.direct < math.inf or self.patience <= 0:
+            raise ValueError("reach must be at least 1, direct finite and not negative, patience positive")
         if self.shake < 0 or self.avoid < 0:
             raise ValueError(f"shake and avoid must not be negative, got {self.shake} and {self.avoid}")
         if self.avoid_for_run and self.avoid == 0:
@@ -72,8 +73,8 @@ class SubgoalPolicy:
 
     What takes longer than predicted is tried with a shaken subgoal, since an agent that has come to rest against a corner
     would push against it for ever; what takes far longer leads to a new plan from where the agent is. When no path
-    is found the agent heads for the goal itself and a new search follows at the deadline; `Pursuit.failed_plans` counts
-    those.
+    is found the agent heads for the goal itself, along a route if one as long as `direct` leads there, and a new search
+    follows at the deadline; `Pursuit.failed_plans` counts those.
     """
 
     agent: GoalPolicy
@@ -166,7 +167,7 @@ class SubgoalPolicy:
             pursuit.route = self.routes.through(np.vstack([pursuit.began, pursuit.targets]).astype(np.float64), steps)
         if straight > self.config.direct:
             pursuit.plan_ms.append(1e3 * (time.perf_counter() - began))
-        self._allow(pursuit, float(steps[0]) if pursuit.route is None else pursuit.route.steps_ahead)
+        self._allow(pursuit, float(steps[0]) if pursuit.route is None else max(float(steps[0]), pursuit.route.look_ahead))
 
     def _advance(self, pursuits: tuple[Pursuit, ...], states: Array) -> None:
         others = []
@@ -182,8 +183,10 @@ class SubgoalPolicy:
         route.follow(place)
         if route.passed() > pursuit.current:
             pursuit.current, pursuit.began = route.passed(), place
-        if route.got_on():
-            self._allow(pursuit, route.steps_ahead)
+        if route.progressed():
+            self._allow(pursuit, route.look_ahead)
+        if route.is_over():
+            pursuit.deadline = 0
 
     def _advance_by_distance(self, pursuits: list[Pursuit], states: Array) -> None:
         """Move each on to the farthest of its next waypoints within reach; all are asked about at once."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from planner.protocols import GoalPolicy
 
 
+_NO_PLAN = 1e9  # env steps: no goal is so far that there would be one
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     run: Path  # a folder that scripts.train wrote
@@ -111,13 +114,12 @@ def _drive(trained: Run, policy: GoalPolicy, env: Any, true_steps: Any, options:
 
 def _on_routes(trained: Run) -> GoalPolicy:
     """The agent, led along the clear way to its goal and by no plan."""
-    import math
     from dataclasses import replace
 
     from scripts.parts import make_policy
 
     policy: Any = make_policy(trained, "replay", num_nodes=1)
-    return replace(policy, config=replace(policy.config, direct=math.inf))
+    return replace(policy, config=replace(policy.config, direct=_NO_PLAN))
 
 
 def _count(bar: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +76,7 @@ def _variants(trained: Any) -> dict[str, Any]:
 
     return {
         "all parts": whole,
-        "no plan, the route alone": replace(whole, config=replace(follow, direct=math.inf)),
+        "no plan, the route alone": replace(whole, config=replace(follow, direct=_NEVER)),
         "no route, waypoint by waypoint": replace(whole, routes=None),
         "the route keeps no clearance": replace(whole, routes=Routes.fit(trained.experience, RouteConfig(weight=0.0))),
         "hard cut-off at 2.5 sure edges": planned(stride=_NEVER, max_edge=2.5 * trained.sure_edge, keep_best=False),

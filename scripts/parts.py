@@ -42,7 +42,6 @@ def make_policy(
     follow: Follow = "route",
 ) -> GoalPolicy:
     """The agent alone (`none`), or the agent led by a planner. `env_kwargs`: of the env it is for, if not as the run's."""
-    from planner.routes import Routes
     from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
 
     if name == "none":
@@ -51,7 +50,7 @@ def make_policy(
     planner = make_planner(trained, name, num_nodes, distance, env_kwargs)
     sure = trained.sure_edge
     config = SubgoalPolicyConfig(reach=sure, direct=sure, arrival=min(SubgoalPolicyConfig.arrival, sure))
-    routes = Routes.fit(trained.experience) if follow == "route" and trained.layout is None else None  # visits tell of one map
+    routes = trained.routes if follow == "route" else None
     return SubgoalPolicy(trained.agent, planner, distance, trained.goal_of, config, routes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from planner.audit import Drives
     from planner.experience import Experience
     from planner.layout import Layout
+    from planner.routes import Routes
 
 _LONGEST_DRIVE, _DRIVES, _DRIVE_SEED = 24, 400, 500_000  # env steps, drives, first env seed: to goals nearby
 # In many maps there are no routes round corners (`planner/routes.py`). Of 60 far goals in unseen mazes 58 were reached with links
@@ -231,6 +233,19 @@ class Run:
         from planner.experience import Experience
 
         return Experience(self.trajectories, self.goal_of, self.distance(), self.sure_edge, self.config["seed"], self.layout)
+
+    @cached_property
+    def routes(self) -> Routes | None:
+        """Ways that keep clear of walls. None in many maps, of which visits do not tell; and, with a line that says so, where
+        goals have too many entries or the world is too wide."""
+        from planner.routes import Routes
+
+        if self.layout is not None:
+            return None
+        routes = Routes.fit(self.experience)
+        if routes is None:
+            print(f"{self.env}: no routes over what was visited; plans are driven waypoint by waypoint", file=sys.stderr)
+        return routes
 
 
 def check_distance_for(trained: Run, name: str) -> None:

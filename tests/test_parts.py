@@ -25,7 +25,7 @@ def run(experience, tmp_path, monkeypatch):
     return SimpleNamespace(
         folder=tmp_path, experience=experience, env="PointMass-v0", env_kwargs={}, sure_edge=4.0, progress=False,
         goal_of=experience.goal_of, trajectories=experience.trajectories, layout=None, usual_distance="quasimetric",
-        distance=lambda name="quasimetric", env_kwargs=None: experience.distance,
+        distance=lambda name="quasimetric", env_kwargs=None: experience.distance, routes="routes",
     )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def test_an_agent_that_is_sure_of_short_links_only_is_led_all_the_same(run):
 
 def test_plans_are_driven_along_routes_unless_asked_otherwise(run):
     run.agent = None
-    assert parts.make_policy(run, "replay", 5).routes is not None
+    assert parts.make_policy(run, "replay", 5).routes == "routes"
     assert parts.make_policy(run, "replay", 5, follow="waypoints").routes is None
 
 

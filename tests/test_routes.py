@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse.csgraph import connected_components
 from straight import straight_experience
 
-from planner.data import Plan, Trajectory, VisitedPlaces, typical_turn
-from planner.routes import Route, RouteConfig, Routes
+from planner.data import NoPathError, Plan, Trajectory, VisitedPlaces, typical_turn
+from planner.routes import Route, RouteConfig, Routes, _links
 from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
 
 MOVE, TURN = 0.1, 3.75
@@ -103,6 +104,44 @@ def test_where_visits_do_not_join_start_and_goal_there_is_none():
     assert through(own, (8.8, 1.0), (9.0, 1.0)) is None
 
 
+def test_where_they_join_only_some_waypoints_it_leads_to_the_last_of_these():
+    apart = SQUARE[abs(SQUARE[:, 0] - 1) > 0.3]
+    route = through(routes(apart), (0.2, 1.0), (0.2, 1.5), (0.5, 1.5), (1.0, 1.0), (1.8, 1.0))
+    assert not route.complete and route.points[-1] == pytest.approx([0.5, 1.5], abs=1e-6) and len(route.marks) == 2
+    assert not route.is_over()
+    for _ in range(30):
+        route.follow(np.array(route.point_ahead()))
+    assert route.is_over() and route.passed() == 2
+    whole = through(OPEN, (0.2, 1.0), (0.5, 1.0))
+    for _ in range(9):
+        whole.follow(whole.point_ahead())
+    assert whole.complete and whole.at == len(whole.points) - 1 and not whole.is_over() and whole.passed() == 0
+
+
+def test_no_link_jumps_a_wall_one_square_thick():
+    held = np.ones((9, 9), bool)
+    held[:, 4] = False
+    links = _links(held, np.ones(held.shape))
+    assert connected_components(links)[0] == 2
+    held[3, 4] = True
+    assert connected_components(_links(held, np.ones(held.shape)))[0] == 1
+
+
+def test_a_false_short_link_is_as_long_as_it_must_be():
+    assert through(OPEN, (0.5, 0.5), (1.2, 0.5), steps=[1]) is not None
+
+
+def test_start_and_goal_may_be_one_place():
+    route = through(OPEN, (0.5, 0.5), (0.5, 0.5))
+    assert route.point_ahead() == pytest.approx([0.5, 0.5], abs=1e-6) and route.passed() == 0
+
+
+def test_a_line_of_places_has_routes_too():
+    line = np.arange(0, 2, 0.02)[:, None]
+    route = through(routes(line), (0.3,), (1.7,))
+    assert route.points[:, 0].tolist() == sorted(route.points[:, 0].tolist()) and len(route.points) >= 70
+
+
 def test_links_may_be_of_any_length():
     """inf is what distances say of what they know no way to."""
     assert through(OPEN, (0.2, 0.2), (1.8, 1.8), steps=[np.inf]) is not None
@@ -119,7 +158,8 @@ def test_in_space_it_is_the_same():
     ("places", "move"),
     [
         (np.random.default_rng(0).random((50, 4)), 0.1),  # too many entries
-        (SQUARE, 0.004),  # 1,667 squares along each side
+        (SQUARE, 0.001),  # 2,000 squares of a move along each side
+        (SQUARE, 1e-9),
     ],
 )
 def test_where_squares_are_too_many_or_senseless_there_are_no_routes(places, move):
@@ -153,7 +193,7 @@ def test_how_slowly_a_mass_turns_is_seen_from_its_motion(push, turns_every, turn
     walks = masses(push, turns_every)
     assert typical_turn(walks) == pytest.approx(turn, rel=0.1)
     found = Routes.over(VisitedPlaces(SQUARE), SQUARE, 0.1, turn, RouteConfig())
-    assert found.steps_ahead == max(0.7 * turn, 2.5)
+    assert found.look_ahead == max(0.7 * turn, 2.5)
 
 
 def test_a_turn_of_what_never_moves_or_never_turns():
@@ -162,6 +202,8 @@ def test_a_turn_of_what_never_moves_or_never_turns():
         typical_turn([Trajectory(still, still)])
     assert typical_turn([Trajectory(line, line)]) == 1.0
     assert typical_turn([Trajectory(line[:2], line[:2])]) == 1.0
+    straight = (0.1 * np.arange(50, dtype=np.float32))[:, None]  # even, but for the rounding
+    assert typical_turn([Trajectory(straight, straight)]) == 1.0
 
 
 @pytest.mark.parametrize("bad", [{"clearance": 0.0}, {"weight": -1.0}, {"ahead": 0.0}, {"longer": 0.9}, {"wider": -1.0}])
@@ -170,14 +212,22 @@ def test_settings_that_could_never_work_are_refused(bad):
         RouteConfig(**bad)
 
 
+def test_where_a_route_comes_back_to_where_it_was_nothing_is_skipped():
+    """Down a hairpin: its end lies beside its start, but the way there is by its bend."""
+    down = np.stack([np.zeros(51), np.arange(0, 1.001, 0.02)], axis=1)
+    route = Route(np.vstack([down, down[::-1] + np.array([0.04, 0])]), np.array([101]), look_ahead=2.0)
+    route.follow(np.array([0.03, 0.1]))
+    assert route.at == 5 and route.point_ahead().tolist() == pytest.approx([0, 0.3])
+
+
 def test_who_follows_a_route_never_goes_back():
     line = np.stack([np.arange(0, 1.001, 0.02), np.zeros(51)], axis=1)
-    route = Route(line, np.array([20, 50]), steps_ahead=2.0)
+    route = Route(line, np.array([20, 50]), look_ahead=2.0)
     assert route.point_ahead() == pytest.approx([0.2, 0]) and route.passed() == 0
     seen = []
     for x in (0.1, 0.25, 0.05, 0.25, 0.41, 0.3):
         route.follow(np.array([x, 0.03]))
-        seen.append((route.at, route.passed(), route.got_on()))
+        seen.append((route.at, route.passed(), route.progressed()))
     assert [at for at, *_ in seen] == [5, 12, 12, 12, 20, 20]  # never back
     assert [passed for _, passed, _ in seen] == [0, 0, 0, 0, 1, 1]
     assert [on for *_, on in seen] == [True, True, False, False, True, False]
@@ -254,7 +304,35 @@ def test_each_is_led_as_if_alone():
 
 def test_who_does_not_get_on_along_a_route_is_shaken_and_then_plans_anew():
     agent = Walker(held=True)
-    _, (pursuit,) = drive(policy(agent, routes(WALL)), [[0.8, 0.8]], [[1.6, 0.8]], 30)
+    _, (pursuit,) = drive(policy(agent, routes(WALL)), [[0.8, 0.8]], [[1.6, 0.8]], 40)
     assert pursuit.replans >= 2
-    first = [tuple(subgoal[0]) for subgoal in agent.subgoals[:11]]
-    assert len(set(first[:5])) == 1 and len(set(first)) >= 5
+    first = [tuple(subgoal[0]) for subgoal in agent.subgoals[:18]]  # of 2 * 2 * direct + slack steps, half are late
+    assert len(set(first[:6])) == 1 and len(set(first)) >= 5
+
+
+class Nowhere:
+    def plan(self, state, goal, rng):
+        raise NoPathError("none")
+
+
+def test_where_no_plan_is_found_the_agent_heads_for_the_goal_and_it_is_counted():
+    agent = Walker()
+    nowhere = SubgoalPolicy(agent, Nowhere(), Straight(), lambda s: s, CONFIG, routes(WALL))
+    _, (pursuit,) = drive(nowhere, [[0.8, 0.8]], [[1.6, 0.8]], 30)
+    assert pursuit.route is None and pursuit.failed_plans == pursuit.replans + 1 >= 2
+    assert agent.subgoals[0][0].tolist() == pytest.approx([1.6, 0.8])
+
+
+class HalfWay:
+    """Sees no farther than 0.3 m: its last link is a guess."""
+
+    def plan(self, state, goal, rng):
+        up = min(state[1] + 0.3, 1.7)
+        waypoint = np.array([[0.7, up]] if state[0] < 0.9 and up < 1.7 else [[1.3, 1.7]], np.float32)
+        return Plan(waypoint, np.array([4.0, 3.0], np.float32), waypoint, np.zeros((0, 2), int))
+
+
+def test_a_plan_that_leads_only_part_of_the_way_is_driven_and_then_made_anew():
+    half = SubgoalPolicy(Walker(), HalfWay(), Straight(), lambda s: s, CONFIG, routes(WALL))
+    trail, (pursuit,) = drive(half, [[0.7, 0.5]], [[1.6, 0.8]], 60)
+    assert trail[-1, 0] == pytest.approx([1.6, 0.8], abs=1e-5) and pursuit.replans >= 2

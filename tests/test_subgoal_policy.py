@@ -130,7 +130,7 @@ def test_an_edge_longer_than_the_reach_begins_once_its_waypoint_is_reached():
     assert pursuit.replans == 0 and places[-1, 0] == pytest.approx([6, 6], abs=1e-2)
 
 
-@pytest.mark.parametrize("bad", [{"look_ahead": 0}, {"arrival": 20.0}, {"slack": -1}, {"shake": -0.1}])
+@pytest.mark.parametrize("bad", [{"look_ahead": 0}, {"arrival": 20.0}, {"slack": -1}, {"shake": -0.1}, {"direct": np.inf}])
 def test_settings_that_could_never_work_are_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         SubgoalPolicyConfig(**bad)
