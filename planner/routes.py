@@ -22,7 +22,7 @@ Array = NDArray[np.floating]
 # sides of the squares that ways are searched in, at least and at most [typical moves of a step]
 _SQUARE, _WIDEST_SQUARE = 0.3, 1.0
 _MOST_SQUARES = 1_000_000
-_FINER = 3
+_FINER = 3  # looks at a square along each side, to tell where nobody has been
 _SLACK = 2.0  # as in `VisitedPlaces.hold_lines`
 _LEAST_AHEAD = 2.5  # typical moves: the agent has learnt (`AgentConfig.arrival_moves`) that what is 2 away may count as reached
 _ENDS = 2.0  # how far start and waypoints may be from the nearest square [typical moves]
@@ -88,7 +88,7 @@ class Routes:
     """Ways over squares in which the agent has been, or nearly.
 
     An agent that is handed one waypoint after the other heads for each as fast as it can, and is carried into the wall
-    behind it: in a maze with corridors three steps wide a third of its steps touched a wall, and it took 1.25 times the
+    behind it: in a maze with corridors three steps wide a third of its steps touched a wall, and it took 1.3 times the
     least possible time, though it is within a twentieth of that on goals a few steps away. So its goal is a point a few steps
     ahead on a line (pure pursuit, Coulter 1992) that keeps off the walls; the more so the more slowly it turns.
 
@@ -129,7 +129,7 @@ class Routes:
         if side > _WIDEST_SQUARE * move:
             return None
         shape = np.ceil(spans / side).astype(int) + 1
-        # where nobody has been is told to a third of a square: to a square, it would matter how squares lie to a wall
+        # looked at once a square, it would matter how squares lie to a wall
         fine = visited.hold(low + side / _FINER * np.moveaxis(np.indices(_FINER * shape), 0, -1), _SLACK)
         middle = tuple([slice(None, None, _FINER)] * len(shape))
         held = fine[middle]
@@ -145,11 +145,13 @@ class Routes:
         near = self._near_links(places, steps)
         if len(near) == 0:
             return None
-        gaps, next_to = cKDTree(self.centres[near]).query(places, distance_upper_bound=_ENDS * self.move)
-        if not np.isfinite(gaps[0]):
+        squares = self._tree.query(places, distance_upper_bound=_ENDS * self.move)[1]  # type: ignore[attr-defined]  # N: none
+        next_to = np.searchsorted(near, squares).clip(max=len(near) - 1)
+        found = near[next_to] == squares
+        if not found[0]:
             return None
         lengths, before = dijkstra(self.costs[near][:, near], indices=next_to[0], return_predecessors=True)
-        joined = [k for k in range(1, len(places)) if np.isfinite(gaps[k]) and np.isfinite(lengths[next_to[k]])]
+        joined = [k for k in range(1, len(places)) if found[k] and np.isfinite(lengths[next_to[k]])]
         if not joined:
             return None
         line = self.centres[near[trace(before, next_to[0], next_to[joined[-1]])]]

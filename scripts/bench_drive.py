@@ -43,16 +43,16 @@ def _rows(folder: Path, options: Options) -> Iterator[dict[str, Any]]:
     world = env.unwrapped
     if not isinstance(world, PointMass) or trained.layout is not None:
         raise UsageError(f"{folder}: the fastest drives of {trained.env} are not known; name runs of one PointMass world")
+    seeds, least = range(options.episodes), []
     try:
         fastest = FastestDrives(world)
+        for seed in tqdm(seeds, desc=f"{trained.env}, fastest drives", disable=not options.progress):
+            observation, _ = env.reset(seed=seed)
+            least.append(fastest.find(observation["achieved_goal"], observation["desired_goal"]))
     except ValueError as error:
         raise UsageError(f"{folder}: {error}") from None
-    seeds = range(options.episodes)
-    least = []
-    for seed in tqdm(seeds, desc=f"{trained.env}, fastest drives", disable=not options.progress):
-        observation, _ = env.reset(seed=seed)
-        least.append(fastest.find(observation["achieved_goal"], observation["desired_goal"]))
-    env.close()
+    finally:
+        env.close()
     name = folder.resolve().name
     for planner, follow in _DRIVEN:
         policy = make_policy(trained, planner, _NODES, follow=follow)
