@@ -119,6 +119,19 @@ class VisitedPlaces:
         gaps = self._tree.query(places, distance_upper_bound=max(slack * self.within * (1 + 1e-9), 1e-12))[0]
         return np.isfinite(gaps)
 
+    def gaps(self, places: Array, most: float, widest: float) -> tuple[Array, Array]:
+        """(..., G) -> (...) how far the nearest visited place is, and (...) how far visited places are from each other about it.
+
+        The former up to `most`, beyond which it is inf. The latter as `within` tells it of them all, but by more neighbours,
+        since it is of one place; between `within` and `widest`, if that is more [goal units].
+        """
+        gaps, rows = self._tree.query(places, distance_upper_bound=most)
+        near, at = np.unique(rows, return_inverse=True)
+        count = min(4 * _NEIGHBOURS, self._tree.n)
+        about = self._tree.data[near.clip(max=self._tree.n - 1)]  # row n: there is none
+        spacings = self._tree.query(about, k=[count])[0][:, 0] * (_NEIGHBOURS / count) ** (1 / self._tree.m)
+        return gaps, spacings.clip(self.within, max(self.within, widest))[at.reshape(gaps.shape)]
+
     def hold_lines(self, starts: Array, ends: Array) -> NDArray[np.bool_]:
         """(N, G), (N, G) -> (N,): may the agent be everywhere on the straight line, looked at in strides of `within`?
 

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
-from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from .data import VisitedPlaces, resample_by_arc_length, typical_step, typical_turn
 from .experience import Experience
 from .graph import trace
+from .squares import Squares
 
 Array = NDArray[np.floating]
 
-# sides of the squares that ways are searched in, at least and at most [typical moves of a step]
-_SQUARE, _WIDEST_SQUARE = 0.3, 1.0
-_MOST_SQUARES = 1_000_000
-_FINER = 3  # looks at a square along each side, to tell where nobody has been
-_SLACK = 2.0  # as in `VisitedPlaces.hold_lines`
 _LEAST_AHEAD = 2.5  # typical moves: the agent has learnt (`AgentConfig.arrival_moves`) that what is 2 away may count as reached
 _ENDS = 2.0  # how far start and waypoints may be from the nearest square [typical moves]
 _SPACING = 0.2  # of a route's points [typical moves]
@@ -33,10 +26,10 @@ _WINDOW = 15  # points ahead among which somebody's place on a route is looked f
 @dataclass(frozen=True, kw_only=True)
 class RouteConfig:
     # of the way in which the agent turns, `data.typical_turn` steps of typical moves
-    clearance: float = 0.2  # what a route keeps from where nobody has been, if it can
+    clearance: float = 0.25  # what a route keeps from where nobody has been, if it can
     ahead: float = 0.7  # how far along the route the agent's goal is
     weight: float = 6.0  # a way with no clearance at all costs so many times its length more
-    longer: float = 1.2  # a link's way may be so many times longer than the link is predicted to be ...
+    longer: float = 1.5  # a link's way may be so many times longer than the link is predicted to be ...
     wider: float = 3.0  # ... and so many env steps more
 
     def __post_init__(self) -> None:
@@ -94,20 +87,13 @@ class Routes:
 
     A plan says which way; its links are drives that may lead round corners. What a link's way may touch is the ellipse of
     all places over which the drive would not be much longer than predicted (informed sampling's, arXiv:1404.2334), and the
-    route is the cheapest path through all of these. A unit of length costs 1 + weight (1 - clearance / wanted)^2 where the
-    clearance is less than is wanted.
+    route is the cheapest path through all of these, pulled straight.
     """
 
-    centres: Array  # (N, G) of the squares [goal units]
-    costs: csr_array  # (N, N) of going from one to one next to it [squares]
+    squares: Squares
     move: float  # typical, of a step [goal units]
     look_ahead: float  # how far ahead on a route the agent's goal is [typical moves]
     config: RouteConfig
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_tree", cKDTree(self.centres))
-        spans = np.ptp(self.centres, axis=0) if len(self.centres) else np.zeros(1)
-        object.__setattr__(self, "_diameter", float(np.linalg.norm(spans)))
 
     @classmethod
     def fit(cls, experience: Experience, config: RouteConfig | None = None) -> Routes | None:
@@ -121,21 +107,8 @@ class Routes:
     @classmethod
     def over(cls, visited: VisitedPlaces, places: Array, move: float, turn: float, config: RouteConfig) -> Routes | None:
         """(M, G) visited places, a typical move [goal units] and a typical turn [env steps]; None as in `fit`."""
-        if places.shape[1] > 3:
-            return None
-        margin = _SLACK * visited.within + 2 * move  # the border is where nobody has been
-        low, spans = places.min(axis=0) - margin, np.ptp(places, axis=0) + 2 * margin
-        side = max(_SQUARE * move, float((np.prod(spans) / _MOST_SQUARES) ** (1 / len(spans))))
-        if side > _WIDEST_SQUARE * move:
-            return None
-        shape = np.ceil(spans / side).astype(int) + 1
-        # looked at once a square, it would matter how squares lie to a wall
-        fine = visited.hold(low + side / _FINER * np.moveaxis(np.indices(_FINER * shape), 0, -1), _SLACK)
-        middle = tuple([slice(None, None, _FINER)] * len(shape))
-        held = fine[middle]
-        clearance = (distance_transform_edt(fine, sampling=side / _FINER)[middle] - _SLACK * visited.within) / move
-        dearer = 1 + config.weight * np.clip(1 - clearance / (config.clearance * turn), 0, 1) ** 2
-        return cls(low + side * np.argwhere(held), _links(held, dearer), move, max(config.ahead * turn, _LEAST_AHEAD), config)
+        squares = Squares.over(visited, places, move, config.clearance * turn * move, config.weight)
+        return None if squares is None else cls(squares, move, max(config.ahead * turn, _LEAST_AHEAD), config)
 
     def through(self, places: Array, steps: Array) -> Route | None:
         """(K + 1, G) start, waypoints and goal, (K,) predicted env steps from each to the next -> Route.
@@ -145,60 +118,38 @@ class Routes:
         near = self._near_links(places, steps)
         if len(near) == 0:
             return None
-        squares = self._tree.query(places, distance_upper_bound=_ENDS * self.move)[1]  # type: ignore[attr-defined]  # N: none
-        next_to = np.searchsorted(near, squares).clip(max=len(near) - 1)
-        found = near[next_to] == squares
+        next_square = self.squares.tree.query(places, distance_upper_bound=_ENDS * self.move)[1]  # N: none
+        next_to = np.searchsorted(near, next_square).clip(max=len(near) - 1)
+        found = near[next_to] == next_square
         if not found[0]:
             return None
-        lengths, before = dijkstra(self.costs[near][:, near], indices=next_to[0], return_predecessors=True)
+        lengths, before = dijkstra(self.squares.links[near][:, near], indices=next_to[0], return_predecessors=True)
         joined = [k for k in range(1, len(places)) if found[k] and np.isfinite(lengths[next_to[k]])]
         if not joined:
             return None
-        line = self.centres[near[trace(before, next_to[0], next_to[joined[-1]])]]
+        line = self.squares.centres[near[trace(before, next_to[0], next_to[joined[-1]])]]
         line = np.vstack([places[:1], line[1:-1], places[joined[-1]]])
-        length = np.linalg.norm(np.diff(line, axis=0), axis=1).sum()
-        points = resample_by_arc_length(line, max(2, math.ceil(length / (_SPACING * self.move)) + 1))
+        points = self._spaced(self.squares.pulled_straight(self._spaced(line)))
         marks = cKDTree(points).query(places[1 : joined[-1] + 1])[1]
         marks[-1] = len(points) - 1
         return Route(points, np.maximum.accumulate(marks), self.look_ahead, complete=joined[-1] == len(steps))
+
+    def _spaced(self, line: Array) -> Array:
+        """(P, G) -> (Q, G) points of it at equal spacing"""
+        length = np.linalg.norm(np.diff(line, axis=0), axis=1).sum()
+        return resample_by_arc_length(line, max(2, math.ceil(length / (_SPACING * self.move)) + 1))
 
     def _near_links(self, places: Array, steps: Array) -> NDArray[np.intp]:
         """-> indices of all squares in the ellipse of a link."""
         starts, ends = places[:-1], places[1:]
         straight = np.linalg.norm(ends - starts, axis=1) / self.move
         longest = (np.maximum(steps, straight) * self.config.longer + self.config.wider) * self.move
-        near = np.zeros(len(self.centres), dtype=bool)
+        near = np.zeros(len(self.squares.centres), dtype=bool)
         for start, end, most in zip(starts, ends, longest, strict=True):
-            if most > 2 * self._diameter:  # type: ignore[attr-defined]  # all squares, unless start or end is far from them
-                return np.arange(len(self.centres))
-            squares = np.array(self._tree.query_ball_point((start + end) / 2, most / 2), dtype=np.intp)  # type: ignore[attr-defined]
-            centres = self.centres[squares]
+            if most > 2 * self.squares.diameter:  # all squares, unless start or end is far from them
+                return np.arange(len(self.squares.centres))
+            squares = np.array(self.squares.tree.query_ball_point((start + end) / 2, most / 2), dtype=np.intp)
+            centres = self.squares.centres[squares]
             by_way_of = np.linalg.norm(centres - start, axis=1) + np.linalg.norm(centres - end, axis=1)
             near[squares[by_way_of <= most]] = True
         return np.flatnonzero(near)
-
-
-def _links(held: NDArray[np.bool_], dearer: Array) -> csr_array:
-    """(X, Y, ...) squares that are held and what a unit of length costs there -> (N, N) costs between those next to each other.
-
-    In a plane a square has sixteen neighbours, those a knight's move away among them: a path over them is at most 2.8 % longer
-    than the straight line, over eight 8.2 %.
-    """
-    number = np.full(held.shape, -1)
-    number[held] = np.arange(held.sum())
-    dearer = dearer[held]
-    far = 2 if held.ndim == 2 else 1
-    number = np.pad(number, far, constant_values=-1)
-    at = np.argwhere(number >= 0)
-    rows, columns, costs = [], [], []
-    for offset in itertools.product(range(-far, far + 1), repeat=held.ndim):
-        if math.gcd(*offset) != 1:
-            continue
-        passed = [np.array(offset), np.floor_divide(offset, 2), -np.floor_divide(np.negative(offset), 2)]
-        row = np.flatnonzero(np.all([number[tuple((at + step).T)] >= 0 for step in passed], axis=0))
-        column = number[tuple((at[row] + offset).T)]
-        rows.append(row)
-        columns.append(column)
-        costs.append(math.hypot(*offset) * (dearer[row] + dearer[column]) / 2)
-    places = np.concatenate(rows), np.concatenate(columns)
-    return coo_array((np.concatenate(costs), places), shape=(len(at), len(at))).tocsr()

@@ -18,6 +18,7 @@ from .train import Batch, check_finite, check_weights, make_model, train
 Array = NDArray[np.floating]
 
 STRATA = 25  # fractions of the way at which states are drawn
+_JITTER = 0.25  # of the way from one of them to the next
 _NO_PICTURE = np.zeros(0, dtype=np.float32)
 POINTS_PER_WAY = 8  # in maps: the costs of a map's ways serve all points of one way
 
@@ -136,7 +137,7 @@ class BetweenModel:
     ) -> Array:
         """(G,), (G,) -> (num_ways, strata, G): one point per stratum, all of one way with the same latent z."""
         generator = generator_from(rng)
-        fractions = (np.arange(strata) + rng.random(strata)) / strata
+        fractions = (np.arange(1, strata + 1) + rng.uniform(-_JITTER, _JITTER, strata)) / (strata + 1)
         context = self.model.normalise_context(self.contexts(start, goal, fractions, picture))
         log_prior = self.model.network.log_prior(context[:1])[0]
         kinds = torch.multinomial(log_prior.exp(), num_ways, replacement=True, generator=generator)
