@@ -333,8 +333,9 @@ def test_training_paths_are_of_both_kinds_straightened_and_weighed(walk, monkeyp
         return training_paths(walk, Straight(), GoalEntries((0, 1)), 4, 3, np.random.default_rng(0))
 
     paths, weights = paths_and_weights()
-    assert paths.shape == (60, 129, 2) and paths.dtype == np.float32 and np.isfinite(paths).all()
-    assert weights.shape == (60,) and weights.dtype == np.float32
+    assert 55 <= len(paths) <= 60  # pieces that stand still are dropped
+    assert paths.shape[1:] == (129, 2) and paths.dtype == np.float32 and np.isfinite(paths).all()
+    assert weights.shape == (len(paths),) and weights.dtype == np.float32
     assert (weights[:40] == 1).all() and (weights[40:] <= 1).all() and len(np.unique(weights[40:])) > 5
     monkeypatch.setattr("planner.paths.straightened", lambda paths, visited, rng: paths)
     raw, _ = paths_and_weights()
