@@ -122,8 +122,8 @@ class VisitedPlaces:
     def gaps(self, places: Array, most: float, widest: float) -> tuple[Array, Array]:
         """(..., G) -> (...) how far the nearest visited place is, and (...) how far visited places are from each other about it.
 
-        The former up to `most`, beyond which it is inf. The latter as `within` tells it of them all, but by more neighbours,
-        since it is of one place; between `within` and `widest`, if that is more [goal units].
+        The former up to `most`, beyond which it is inf and the latter tells nothing. The latter as `within` tells it of them all,
+        but by more neighbours, since it is of one place; between `within` and `widest`, if that is more [goal units].
         """
         gaps, rows = self._tree.query(places, distance_upper_bound=most)
         near, at = np.unique(rows, return_inverse=True)

@@ -87,7 +87,7 @@ class Routes:
 
     A plan says which way; its links are drives that may lead round corners. What a link's way may touch is the ellipse of
     all places over which the drive would not be much longer than predicted (informed sampling's, arXiv:1404.2334), and the
-    route is the cheapest path through all of these, pulled straight.
+    route is the cheapest path through all of these, pulled straight where that costs less.
     """
 
     squares: Squares

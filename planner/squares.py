@@ -53,7 +53,7 @@ class Squares:
         finer = side / _FINER
         been = _been(visited, low + finer * np.moveaxis(np.indices(_FINER * shape), 0, -1), finer, _WIDEST_GAP * move)
         middle = tuple([slice(None, None, _FINER)] * len(shape))
-        clear = distance_transform_edt(been, sampling=finer)[middle] - _SLACK * visited.within
+        clear = _depths(been, finer)[middle] - _SLACK * visited.within
         costs = 1 + weight * np.clip(1 - clear / clearance, 0, 1) ** 2
         return cls(np.where(been[middle], costs, _WALL), low, side)
 
@@ -94,8 +94,8 @@ class Squares:
         for offset in itertools.product(range(-far, far + 1), repeat=number.ndim):
             if math.gcd(*offset) != 1:
                 continue
-            passed = [np.array(offset), np.floor_divide(offset, 2), -np.floor_divide(np.negative(offset), 2)]
-            row = np.flatnonzero(np.all([number[tuple((at + step).T)] >= 0 for step in passed], axis=0))
+            passed = itertools.product(*[{step // 2, -(-step // 2)} for step in offset])
+            row = np.flatnonzero(np.all([number[tuple((at + step).T)] >= 0 for step in [offset, *passed]], axis=0))
             column = number[tuple((at[row] + offset).T)]
             rows.append(row)
             columns.append(column)
@@ -111,7 +111,7 @@ class Squares:
         return ((costs[..., 1:] + costs[..., :-1]) / 2 * lengths).sum(axis=-1)
 
     def pulled_straight(self, line: Array) -> Array:
-        """(P, G) -> (P, G): chords in place of the line's pieces, wherever they cost less.
+        """(P, G) -> (P, G): chords in place of the line's pieces, wherever they cost less and meet no wall.
 
         A path over squares has sixteen directions, and bends where a straight line would do. First the whole line is tried, then
         its halves, its quarters and so on, and each time those that begin half a piece later (Birkhoff's curve shortening, 1917).
@@ -121,15 +121,21 @@ class Squares:
             pieces = 1
             while (span := last // pieces) >= _SHORTEST_PIECE or pieces == 1:
                 shares = np.linspace(0, 1, span + 1)[:, None]
-                for first in (0, span // 2):
+                for first in (0, span // 2, last % span):  # the last of these end where the line does
                     starts = np.arange(first, last - span + 1, span)
                     rows = starts[:, None] + np.arange(span + 1)
                     own = line[rows]
                     chords = own[:, :1] + shares * (own[:, -1:] - own[:, :1])
-                    cheaper = self.cost_of(chords) < self.cost_of(own)
-                    line[rows[cheaper]] = chords[cheaper]
+                    taken = (self.cost_of(chords) < self.cost_of(own)) & self.hold(chords).all(axis=-1)
+                    line[rows[taken]] = chords[taken]
                 pieces *= 2
         return line
+
+    def hold(self, places: Array) -> NDArray[np.bool_]:
+        """(..., G) -> (...): are they in free squares?"""
+        at = np.rint((places - self.low) / self.side).astype(np.intp)
+        inside = ((at >= 0) & (at < self.free.shape)).all(axis=-1)
+        return inside & self.free[tuple(np.moveaxis(at.clip(0, np.array(self.free.shape) - 1), -1, 0))]
 
 
 def _been(visited: VisitedPlaces, places: Array, spacing: float, widest: float) -> NDArray[np.bool_]:
@@ -137,11 +143,18 @@ def _been(visited: VisitedPlaces, places: Array, spacing: float, widest: float) 
 
     Where visits are sparse, gaps between them are no walls: there each tells of places farther away, as far as visits are
     from each other about it, or `widest` [goal units]. Beside a wall it would tell of places in the wall; so what only this
-    adds is taken away again by so much from its border (a morphological closing, by a radius of each place's own).
+    adds is taken away again by so much from its border (a morphological closing, by a radius of each place's own). A wall
+    with sparse visits on both sides may be filled all the same, unless it is six moves thick at `_WIDEST_GAP`.
     """
     most = _SLACK * max(visited.within, widest) * (1 + 1e-9)
     gaps, spacings = visited.gaps(places, most, widest)
     reached = gaps <= _SLACK * spacings * (1 + 1e-9)
-    depths = distance_transform_edt(reached, sampling=spacing)
+    depths = _depths(reached, spacing)
     near = gaps <= _SLACK * visited.within * (1 + 1e-9)
     return near | (reached & (depths > _SLACK * (spacings - visited.within)))
+
+
+def _depths(inside: NDArray[np.bool_], spacing: float) -> Array:
+    """(X, Y, ...) -> (X, Y, ...): how far each place is from the nearest that is not inside, as none beyond the border is."""
+    within = tuple([slice(1, -1)] * inside.ndim)
+    return distance_transform_edt(np.pad(inside, 1), sampling=spacing)[within]

@@ -1,5 +1,7 @@
 """Costs near walls, links that jump none, gaps between visits that are none, and lines pulled straight."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,6 +40,9 @@ def barrier(gap=()):
 def test_no_link_jumps_a_wall_one_square_thick():
     assert connected_components(barrier().links)[0] == 2
     assert connected_components(barrier(gap=[3]).links)[0] == 1
+    costs = np.ones((9, 9))
+    costs[np.arange(9), 8 - np.arange(9)] = 1e6
+    assert connected_components(Squares(costs, np.zeros(2), 1.0).links)[0] == 2
 
 
 def test_the_nearer_to_a_wall_the_dearer():
@@ -68,10 +73,13 @@ def test_gaps_between_sparse_visits_are_no_walls():
 
 
 def test_what_sparse_visits_tell_does_not_reach_into_walls():
-    """The border of the east, where visits are sparse, lies no farther from them than the west's, where they are dense."""
+    """The border where visits are sparse lies no farther from them than where they are dense, on all sides, and is closed."""
     own = squares(SPARSE_EAST)
-    west, east = (own.centres[abs(own.centres[:, 0] - x) < 0.1, 1].max() for x in (0.5, 1.5))
-    assert 1 < west < 1.1 and abs((east - 0.96) - (west - 1)) <= own.side  # the last visits of the east are at 0.96
+    west, east = (own.centres[abs(own.centres[:, 0] - x) < 0.1, 1] for x in (0.5, 1.5))
+    for dense, sparse in ((west.max() - 1, east.max() - 0.96), (-west.min(), -east.min())):  # 0.96: the east's last visits
+        assert 0 < dense < 0.1 and abs(sparse - dense) <= own.side
+    assert own.centres[:, 0].max() - 1.96 < 0.1
+    assert not any(own.free[edge].any() for edge in (0, -1, (slice(None), 0), (slice(None), -1)))
 
 
 def test_an_island_amid_dense_visits_stays_one():
@@ -108,6 +116,15 @@ def test_round_a_corner_it_stays_where_it_costs_less():
     assert own.cost_of(pulled) < own.cost_of(line)
     crossing = pulled[abs(pulled[:, 1] - 4) < 0.5]
     assert len(crossing) and crossing[:, 0].min() > 7.4
+
+
+def test_a_line_that_clips_a_wall_is_not_pulled_through_it():
+    own = barrier(gap=[8])
+    corners = np.array([[0, 4], [1, 3], [8, 3], [8, 5], [0, 5]])  # it begins in the wall
+    line = np.concatenate([np.linspace(a, b, 40) for a, b in itertools.pairwise(corners)])
+    pulled = own.pulled_straight(line)
+    inside = pulled[np.abs(pulled[:, 1] - 4) < 0.4]
+    assert ((inside[:, 0] > 7.4) | (np.linalg.norm(inside - line[0], axis=1) < 1.2)).all() and len(inside) >= 2
 
 
 @given(st.integers(2, 300), st.integers(0, 2**16))

@@ -116,7 +116,7 @@ class BetweenModel:
         rng: np.random.Generator,
         picture: Array = _NO_PICTURE,
     ) -> Array:
-        """(G,), (G,) -> (num_samples, G) from the fractions' strata, in equal numbers (to rounding), in random order."""
+        """(G,), (G,) -> (num_samples, G), in equal numbers (to rounding) from even fractions of the way, in random order."""
         strata = min(STRATA, max(num_samples, 1))
         ways = self.sample_ways(start, goal, max(-(-num_samples // strata), 1), strata, config, rng, picture)
         rng.shuffle(ways)
@@ -135,7 +135,11 @@ class BetweenModel:
         rng: np.random.Generator,
         picture: Array = _NO_PICTURE,
     ) -> Array:
-        """(G,), (G,) -> (num_ways, strata, G): one point per stratum, all of one way with the same latent z."""
+        """(G,), (G,) -> (num_ways, strata, G): points at even fractions of the way, all of one way with the same latent z.
+
+        The k-th of n fractions is k / (n + 1), give or take a quarter of 1 / (n + 1): drawn anywhere in its stratum, a few nodes
+        might leave most of the way to one link.
+        """
         generator = generator_from(rng)
         fractions = (np.arange(1, strata + 1) + rng.uniform(-_JITTER, _JITTER, strata)) / (strata + 1)
         context = self.model.normalise_context(self.contexts(start, goal, fractions, picture))
