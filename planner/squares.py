@@ -114,7 +114,8 @@ class Squares:
         """(P, G) -> (P, G): chords in place of the line's pieces, wherever they cost less and meet no wall.
 
         A path over squares has sixteen directions, and bends where a straight line would do. First the whole line is tried, then
-        its halves, its quarters and so on, and each time those that begin half a piece later (Birkhoff's curve shortening, 1917).
+        its halves, its quarters and so on, and each time pieces that begin half a piece later, and such as end where the line
+        does (Birkhoff's curve shortening, 1917).
         """
         line, last = line.copy(), len(line) - 1
         for _ in range(_ROUNDS):

@@ -89,7 +89,7 @@ def test_an_island_amid_dense_visits_stays_one():
 
 
 def test_visits_farther_apart_than_a_stride_do_not_join():
-    """A gap as wide as six moves is a wall, however few the visits are on both sides of it."""
+    """A gap seven moves wide is a wall, however few the visits are on both sides of it."""
     places = grid(0.6, 1, spacing=0.2)
     own = squares(beside(grid(1, 1), places + np.array([0.3, 0]), places + np.array([0.6, 0])))
     assert free_at(own, (1.6, 0.5), (1.7, 0.5), (2.25, 0.5)) == [True, True, False]
