@@ -51,7 +51,7 @@ class Surroundings(nn.Module):
         low, high = places.min(axis=0) - margin, places.max(axis=0) + margin
         axes = [start + (np.arange(_SQUARES) + 0.5) / _SQUARES * (end - start) for start, end in zip(low, high, strict=True)]
         squares = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-        gaps = np.linalg.norm(squares - places[visited.nearest(squares)], axis=-1) - visited.within
+        gaps = np.linalg.norm(squares - places[visited.nearest(squares)[0]], axis=-1) - visited.within
         for buffer, values in (
             (self.gaps, np.clip(gaps / move, 0.0, 1.0)),
             (self.low, low),

@@ -110,14 +110,18 @@ class VisitedPlaces:
         self.within = float(np.median(gaps[np.isfinite(gaps)])) if np.isfinite(gaps).any() else 0.0
         self._stride = max(self.within, _FINEST * float(np.ptp(places, axis=0).max()), 1e-12)
 
-    def nearest(self, places: Array) -> NDArray[np.intp]:
-        """(N, G) -> (N,) indices"""
-        return self._tree.query(places)[1]
+    def nearest(self, places: Array) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """(N, G) -> (N,) indices of the nearest visited places, and what `hold` says."""
+        gaps, rows = self._tree.query(places)
+        return rows, gaps <= self._near(1.0)
 
     def hold(self, places: Array, slack: float = 1.0) -> NDArray[np.bool_]:
         """(..., G) -> (...): may the agent be there, for all that it has seen? `slack` times as far from it counts, too."""
-        gaps = self._tree.query(places, distance_upper_bound=max(slack * self.within * (1 + 1e-9), 1e-12))[0]
+        gaps = self._tree.query(places, distance_upper_bound=self._near(slack))[0]
         return np.isfinite(gaps)
+
+    def _near(self, slack: float) -> float:
+        return max(slack * self.within * (1 + 1e-9), 1e-12)
 
     def gaps(self, places: Array, most: float, widest: float) -> tuple[Array, Array]:
         """(..., G) -> (...) how far the nearest visited place is, and (...) how far visited places are from each other about it.

@@ -70,7 +70,7 @@ class Experience:
 
         A place where nobody has been may be inside a wall: there the nearest visited state stands in as it is.
         """
-        states = self.states[self.visited.nearest(goals)]
-        been = self.visited.hold(goals)
+        nearest, been = self.visited.nearest(goals)
+        states = self.states[nearest]
         states[been] = self.goal_of.lift(goals[been], states[been])
         return states

@@ -197,7 +197,7 @@ def _film(options: Options, toy: Toy, sampling: SamplingConfig) -> None:
     from planner.energy.toys import NO_CONTEXT, SAMPLINGS
 
     config = sampling if sampling.method == "descent" else SAMPLINGS["descent"]
-    model, context = toy.model, toy.model.normalise_context(NO_CONTEXT)
+    model, context = toy.model, toy.model.see(NO_CONTEXT)
     begin = model.proposal.sample(context, 400, torch.Generator().manual_seed(options.seed))
     trail = descend(model.energy, begin, context, config.descent_steps, config.descent_rate, config.tolerance)
     frames = film_descent(model, toy.density, [model.denormalise(points[0]) for points in trail])

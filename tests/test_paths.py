@@ -135,7 +135,7 @@ def test_the_nearest_visited_place_is_found():
     rng = np.random.default_rng(0)
     places, asked = rng.random((200, 3)), rng.random((50, 3))
     expected = np.linalg.norm(asked[:, None] - places, axis=2).argmin(axis=1)
-    assert np.array_equal(VisitedPlaces(places).nearest(asked), expected)
+    assert np.array_equal(VisitedPlaces(places).nearest(asked)[0], expected)
 
 
 @settings(deadline=None)

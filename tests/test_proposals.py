@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def whole(config=ALL):
 PARTS = {
     "box": lambda: Box(2),
     "kernels": kernels,
-    "tube": lambda: Tube(0.1),
+    "tube": lambda: Tube(2, 0.1),
     "learned": lambda: spread(NormalMixture(2, 5, 3, between=False)),
     "learned between": lambda: spread(NormalMixture(2, 5, 3, between=True)),
     "all": whole,
@@ -81,7 +82,8 @@ def test_importance_weights_estimate_integrals():
 @pytest.mark.parametrize("name", ["learned", "learned between"])
 def test_a_mixture_of_normals_is_torchs(name):
     part = PARTS[name]().requires_grad_(False)
-    shares, means, widths = part.parts(CONTEXT)
+    mixture = part.given(CONTEXT)
+    shares, means, widths = mixture.shares, mixture.means, mixture.widths
     normals = distributions.Independent(distributions.Normal(means, widths.exp()), 1)
     reference = distributions.MixtureSameFamily(distributions.Categorical(logits=shares), normals)
     points = GRID[::997]
@@ -121,11 +123,11 @@ def counted(proposal, num_samples, seed):
     asked = dict.fromkeys(proposal.parts, 0)
 
     def listen(name, part):
-        def sample(context, num, generator):
+        def sample(num, generator):
             asked[name] = num
-            return torch.zeros(len(context), num, 1)
+            return torch.zeros(2, num, 1)
 
-        part.sample = sample
+        part.given = lambda context: SimpleNamespace(sample=sample)
 
     for name, part in proposal.parts.items():
         listen(name, part)
@@ -167,14 +169,14 @@ def test_learned_means_run_from_the_start_to_the_goal():
     mixture = spread(NormalMixture(2, 5, 4, between=True))
     ends = torch.tensor([[-0.537, 0.211, 0.713, -0.0919]])
     for fraction, end in ((-1.0, ends[:, :2]), (1.0, ends[:, 2:])):
-        _, means, _ = mixture.parts(torch.cat([ends, torch.tensor([[fraction]])], dim=1))
+        means = mixture.given(torch.cat([ends, torch.tensor([[fraction]])], dim=1)).means
         assert torch.equal(means, end[:, None].expand(-1, 4, -1))  # exactly
-    _, means, _ = mixture.parts(torch.cat([ends, torch.zeros(1, 1)], dim=1))
+    means = mixture.given(torch.cat([ends, torch.zeros(1, 1)], dim=1)).means
     assert (means[0] - (ends[0, :2] + ends[0, 2:]) / 2).norm(dim=1).min() > 0.1  # and where they like in between
 
 
 def test_a_context_splits_into_its_ends_and_the_fraction():
-    start, goal, fraction = split_between(CONTEXT)
+    start, goal, fraction = split_between(CONTEXT, 2)
     assert torch.equal(start, CONTEXT[:, :2]) and torch.equal(goal, CONTEXT[:, 2:4])
     assert fraction.tolist() == [[pytest.approx(0.55)], [pytest.approx(0.2)]]
 

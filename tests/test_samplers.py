@@ -382,8 +382,8 @@ def test_what_is_imagined_in_a_map_is_lifted_by_what_was_visited_in_any(fitted_i
     been = rings.visited.hold(imagined)
     assert 0 < been.sum() < 60
     assert np.array_equal(samples[been, :2], imagined[been])
-    assert np.array_equal(samples[~been], rings.states[rings.visited.nearest(imagined[~been])])
-    assert np.array_equal(samples[:, 2:], rings.states[rings.visited.nearest(imagined), 2:])
+    assert np.array_equal(samples[~been], rings.states[rings.visited.nearest(imagined[~been])[0]])
+    assert np.array_equal(samples[:, 2:], rings.states[rings.visited.nearest(imagined)[0], 2:])
 
 
 def test_a_state_shows_its_picture_where_maps_are_many_and_nothing_where_there_is_one(rings, experience):

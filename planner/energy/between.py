@@ -42,17 +42,19 @@ class BetweenModel:
         config: EnergyConfig,
         seed: int,
         on_step: Callable[[int, float], None] = lambda step, loss: None,
+        step_length: float | None = None,
     ) -> BetweenModel:
         """Learn from paths (N, L, G) at equal arc lengths, weights (N,) >= 0 and visited goals (M, G), all env units.
 
-        Positives are a path's points at uniform fractions of its length, so that no part of the way is favoured.
+        Positives are a path's points at uniform fractions of its length, so that no part of the way is favoured. With a typical
+        step of the agent [env units] starts and goals are told apart by squares of a few steps: see `EnergyModel.widen`.
         ValueError for empty, non-finite or mismatched data; DivergedError if the loss diverges.
         """
         _check_data(paths, weights, visited)
         size = paths.shape[-1]
         ends = np.concatenate([visited, visited], axis=1)
         contexts = np.concatenate([ends, np.linspace(0, 1, len(ends))[:, None]], axis=1)
-        model = make_model(size, 2 * size + 1, visited, contexts, config, between=True, seed=seed)
+        model = make_model(size, 2 * size + 1, visited, contexts, config, between=True, seed=seed, step_length=step_length)
         _train(model, paths, weights, np.zeros((len(paths), 0), np.float32), seed, on_step)
         return cls(model)
 
@@ -106,7 +108,6 @@ class BetweenModel:
         log_density = self.model.log_density(points, contexts, rng)
         return -np.logaddexp.reduce(log_density, axis=0) + np.log(strata)
 
-    @torch.no_grad()
     def sample(
         self,
         start: Array,
@@ -142,7 +143,7 @@ class BetweenModel:
         """
         generator = generator_from(rng)
         fractions = (np.arange(1, strata + 1) + rng.uniform(-_JITTER, _JITTER, strata)) / (strata + 1)
-        context = self.model.normalise_context(self.contexts(start, goal, fractions, picture))
+        context = self.model.see(self.contexts(start, goal, fractions, picture))
         log_prior = self.model.network.log_prior(context[:1])[0]
         kinds = torch.multinomial(log_prior.exp(), num_ways, replacement=True, generator=generator)
         ways = torch.empty(num_ways, strata, len(start))
@@ -158,7 +159,7 @@ class BetweenModel:
         return np.concatenate([ends, np.asarray(fractions)[:, None], picture], axis=1)
 
     def _energy_of(self, kind: int) -> Callable[[Tensor, Tensor], Tensor]:
-        return lambda candidates, context: self.model.each(candidates, context)[:, kind]
+        return lambda candidates, context: self.model.network.each(candidates, context)[:, kind]
 
 
 def _train(

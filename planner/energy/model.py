@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..features import PlaceGrids
 from .config import EnergyConfig, SamplingConfig
 from .layouts import LayoutEnergyNetwork
 from .networks import EnergyNetwork
@@ -19,8 +20,6 @@ from .proposals import Proposal
 from .sampling import Energy, Sample, make_sampling
 
 Array = NDArray[np.floating]
-
-_LEAST_LOG_DENSITY = -12.0  # of the learned proposal: farther off the energy is level, but for what the network says
 
 
 class EnergyModel(nn.Module):
@@ -46,42 +45,57 @@ class EnergyModel(nn.Module):
         between: bool,
         num_centres: int,
         shape: tuple[int, int] | None = None,
+        places: PlaceGrids | None = None,
     ) -> None:
-        """`shape` (X, Y): of the picture of a map in which the context ends, if it does."""
+        """`shape` (X, Y): of the picture of a map in which the context ends, if it does. `places`: see `widen`."""
         super().__init__()
-        self.config = config
+        self.config, self.places = config, places
         self.network: EnergyNetwork | LayoutEnergyNetwork
+        seen = context_size if places is None else context_size + 2 * places.size
         if shape is not None:
             self.network = LayoutEnergyNetwork(context_size, shape, config.hidden, config.layers)
         else:
             self.network = EnergyNetwork(
-                size, context_size, config.hidden, config.layers, config.octaves, between=between, latents=config.latents
+                size, seen, config.hidden, config.layers, config.octaves, between=between, latents=config.latents
             )
-        self.proposal = Proposal(size, context_size, config.proposal, between, num_centres)
+        self.proposal = Proposal(size, seen, config.proposal, between, num_centres)
         for name, count in (("", size), ("context_", context_size)):
             self.register_buffer(f"{name}low", -torch.ones(count))
             self.register_buffer(f"{name}high", torch.ones(count))
 
+    def see(self, contexts: Array) -> Tensor:
+        """(B, C) env units -> (B, C') what the network and the proposal are given: visited ranges, widened."""
+        return self.widen(self.normalise_context(contexts))
+
+    def widen(self, context: Tensor) -> Tensor:
+        """(B, C) -> (B, C'): (start, goal, u) -> (start, goal, what is learnt about their squares, u), where there are squares.
+
+        Two places at a wall's two sides are close, but the ways from them may be far apart. For a fifth of the far pairs in a
+        15-cell maze a network that is given their coordinates alone imagined a third of the nodes or more off the way, with
+        squares for one in a hundred.
+        """
+        if self.places is None:
+            return context
+        ends, fraction = context[:, :-1], context[:, -1:]
+        places = self.low + (ends.unflatten(1, (2, -1)) + 1) / 2 * (self.high - self.low)
+        return torch.cat([ends, self.places(places).flatten(1), fraction], dim=1)
+
     def each(self, candidates: Tensor, context: Tensor) -> Tensor:
-        """(B, N, D), (B, C) -> (B, K, N) in visited ranges: E(x, c, z) for every z."""
+        """(B, N, D), (B, C') -> (B, K, N) in visited ranges: E(x, c, z) for every z."""
         return self.network.each(candidates, context) + self.base(candidates, context)[:, None]
 
     def energy(self, candidates: Tensor, context: Tensor) -> Tensor:
-        """(B, N, D), (B, C) -> (B, N) in visited ranges: the least over z."""
+        """(B, N, D), (B, C') -> (B, N) in visited ranges: the least over z."""
         return self.each(candidates, context).amin(dim=1)
 
     def base(self, candidates: Tensor, context: Tensor) -> Tensor:
-        """(B, N, D), (B, C) -> (B, N): what the network's energies are relative to."""
-        learned = self.proposal.learned
-        if learned is None:
-            return candidates.new_zeros(candidates.shape[:2])
-        log_density = learned.log_density(candidates, context)
-        return -torch.logaddexp(log_density, torch.full_like(log_density, _LEAST_LOG_DENSITY))
+        """(B, N, D), (B, C') -> (B, N): what the network's energies are relative to."""
+        return self.proposal.given(context).base(candidates)
 
     @torch.no_grad()
     def energies(self, points: Array, contexts: Array) -> Array:
         """(N, D) or (B, N, D), (B, C) -> (B, N) energies [nats]; of the likeliest latent."""
-        context = self.normalise_context(contexts)
+        context = self.see(contexts)
         candidates = self.normalise(points).expand(len(context), -1, -1)
         return self.energy(candidates, context).numpy()
 
@@ -91,7 +105,7 @@ class EnergyModel(nn.Module):
 
         E + log Z is -log p, with p a density per visited half-range: comparable between contexts.
         """
-        context = self.normalise_context(contexts)
+        context = self.see(contexts)
         pool = self.proposal.sample(context, num_candidates, generator_from(rng))
         log_weights = -self.energy(pool, context) - self.proposal.log_density(pool, context)
         return (torch.logsumexp(log_weights, dim=1) - np.log(num_candidates)).numpy()
@@ -102,7 +116,7 @@ class EnergyModel(nn.Module):
 
         Each latent's energy has an offset of its own, too, so each is normalised by itself, as in `log_partition`.
         """
-        context = self.normalise_context(contexts)
+        context = self.see(contexts)
         pool = self.proposal.sample(context, num_candidates, generator_from(rng))
         log_weights = -self.each(pool, context) - self.proposal.log_density(pool, context)[:, None]
         log_partition = torch.logsumexp(log_weights, dim=2) - np.log(num_candidates)  # (B, K)
@@ -112,13 +126,16 @@ class EnergyModel(nn.Module):
 
     def sample(self, contexts: Array, num_samples: int, config: SamplingConfig, rng: np.random.Generator) -> Array:
         """(B, C) -> (B, num_samples, D)"""
-        drawn = self.draw(self.energy, self.normalise_context(contexts), num_samples, config, generator_from(rng))
+        drawn = self.draw(self.network, self.see(contexts), num_samples, config, generator_from(rng))
         return self.denormalise(drawn.points)
 
     def draw(
         self, energy: Energy, context: Tensor, num_samples: int, config: SamplingConfig, generator: torch.Generator
     ) -> Sample:
-        """Visited ranges inside and out; warns when importance weights rest on few of the candidates."""
+        """From energies relative to `base`, as a network gives them; visited ranges inside and out.
+
+        Warns when importance weights rest on few of the candidates.
+        """
         drawn = make_sampling(config)(energy, self.proposal, context, num_samples, generator)
         if drawn.effective is not None and float(drawn.effective.median()) < config.least_effective:
             warnings.warn(  # without the share itself: one text is shown once, a new one each time
@@ -160,9 +177,10 @@ class EnergyModel(nn.Module):
         size, context_size = len(tensors["low"]), len(tensors["context_low"])
         centres = len(tensors["proposal.parts.kernels.centres"]) if config.proposal.kernels else 0
         shape = None if "network.shape" not in tensors else tuple(tensors["network.shape"].tolist())
+        places = PlaceGrids(size, tensors["places.features"].shape[1]) if "places.features" in tensors else None
         wide = tensors["network.layers.0.weight"].shape[1] > context_size + size * (1 + 2 * config.octaves)
-        between = shape is not None or wide
-        model = cls(size, context_size, config, between, centres, shape)
+        between = shape is not None or places is not None or wide
+        model = cls(size, context_size, config, between, centres, shape, places)
         model.load_state_dict(dict(tensors))
         return model.eval().requires_grad_(False)
 

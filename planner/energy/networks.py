@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 _FINE = 4.0  # scale at which the offset from the straight line is seen: near the ends the way is narrow, and close to it
 
@@ -14,8 +16,8 @@ class EnergyNetwork(nn.Module):
     """E(x, c, z): how unlikely x is in the context c, for each of K values of the latent z. Nothing in c: E(x). K = 1: E(x | c).
 
     Points and contexts come in visited ranges, [-1, 1]. The network sees x, its sines and cosines (walls are sharp) and c. With
-    `between`, c is (start, goal, u), the places in x's own space and u in [-1, 1], and x's offsets from both ends and from the
-    point of the straight line at u are seen, too.
+    `between`, c is (start, goal, ..., u), the former two in x's own space, u in [-1, 1], and x's offsets from both ends and from
+    the point of the straight line at u are seen, too.
     """
 
     frequencies: Tensor  # (octaves,)
@@ -38,12 +40,20 @@ class EnergyNetwork(nn.Module):
                 f"got {tuple(candidates.shape)} and {tuple(context.shape)}"
             )
         phases = (candidates[..., None] * self.frequencies).flatten(-2)
-        common = context[:, None].expand(-1, candidates.shape[1], -1)
-        seen = [candidates, phases.sin(), phases.cos(), common]
+        seen = [candidates, phases.sin(), phases.cos()]
+        before = sum(part.shape[-1] for part in seen)
         if self.between:
-            start, goal, fraction = split_between(context[:, None])
+            start, goal, fraction = split_between(context[:, None], self.size)
             seen += [candidates - start, goal - candidates, _FINE * (candidates - torch.lerp(start, goal, fraction))]
-        return self.layers(torch.cat(seen, dim=-1)).movedim(-1, 1)
+        # all candidates of a row have the context in common, so its part of the first layer is computed once; its columns come
+        # before those of the offsets
+        first = cast(nn.Linear, self.layers[0])
+        columns = first.weight.tensor_split([before, before + self.context_size], dim=1)
+        hidden = torch.cat(seen, dim=-1) @ torch.cat([columns[0], columns[2]], dim=1).T
+        hidden = hidden + F.linear(context, columns[1], first.bias)[:, None]
+        for layer in itertools.islice(self.layers, 1, None):
+            hidden = layer(hidden)
+        return hidden.movedim(-1, 1)
 
     def forward(self, candidates: Tensor, context: Tensor) -> Tensor:
         """(B, N, D), (B, C) -> (B, N): the least energy over z."""
@@ -56,10 +66,9 @@ class EnergyNetwork(nn.Module):
         return self.weigh(context[:, : self.shared]).log_softmax(dim=1)
 
 
-def split_between(context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(..., 2 D + 1) -> start (..., D), goal (..., D), fraction of the way (..., 1) in [0, 1]."""
-    size = context.shape[-1] // 2
-    return context[..., :size], context[..., size : 2 * size], (context[..., 2 * size :] + 1) / 2
+def split_between(context: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(..., C) -> start (..., size), goal (..., size), fraction of the way (..., 1) in [0, 1]; not what else there is."""
+    return context[..., :size], context[..., size : 2 * size], (context[..., -1:] + 1) / 2
 
 
 def mlp(inputs: int, hidden: int, layers: int, outputs: int) -> nn.Sequential:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 import torch
@@ -14,22 +16,53 @@ from .networks import mlp, split_between
 
 _BOX = 1.1  # half side of the box; visited points lie in [-1, 1]
 _LEARNED_HIDDEN, _LEARNED_LAYERS = 128, 3
+_LEAST_LOG_DENSITY = -12.0  # of the learned part: farther off an energy is level, but for what the network says
 _NARROWEST, _WIDEST = math.log(0.003), math.log(1.0)  # of a learned normal [visited ranges, -1 to 1]
 
 
 class Density(Protocol):
-    """What a part of the proposal offers."""
+    """A density over points (D,) in each of B contexts."""
+
+    def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
+        """-> (B, num_samples, D)"""
+        ...
+
+    def log_density(self, candidates: Tensor) -> Tensor:
+        """(B, N, D) -> (B, N), exact."""
+        ...
+
+
+class Part(nn.Module):
+    """A part of the proposal."""
 
     def sample(self, context: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
         """(B, C) -> (B, num_samples, D)"""
-        ...
+        raise NotImplementedError
 
     def log_density(self, candidates: Tensor, context: Tensor) -> Tensor:
         """(B, N, D), (B, C) -> (B, N), exact."""
-        ...
+        raise NotImplementedError
+
+    def given(self, context: Tensor) -> Density:
+        """(B, C) -> itself in these contexts: what depends on them alone is computed once."""
+        return PartGiven(self, context)
 
 
-class Box(nn.Module):
+@dataclass(frozen=True, eq=False)
+class PartGiven:
+    """A part that has nothing to compute from its contexts alone."""
+
+    part: Part
+    context: Tensor  # (B, C)
+
+    def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
+        return self.part.sample(self.context, num_samples, generator)
+
+    def log_density(self, candidates: Tensor) -> Tensor:
+        return self.part.log_density(candidates, self.context)
+
+
+class Box(Part):
     """Uniform over visited ranges and a little more."""
 
     def __init__(self, size: int) -> None:
@@ -44,7 +77,7 @@ class Box(nn.Module):
         return torch.where(inside, -self.size * math.log(2 * _BOX), -torch.inf)
 
 
-class Kernels(nn.Module):
+class Kernels(Part):
     """A normal round each of M visited points, whatever the context."""
 
     centres: Tensor  # (M, D)
@@ -63,25 +96,49 @@ class Kernels(nn.Module):
         return kernel_log_density(candidates, self.centres, self.width)
 
 
-class Tube(nn.Module):
-    """Round the straight line between start and goal, all along it; the context is (start, goal, fraction)."""
+class Tube(Part):
+    """Round the straight line between start and goal, all along it; the context is (start, goal, ..., fraction)."""
 
-    def __init__(self, width: float) -> None:
+    def __init__(self, size: int, width: float) -> None:
         super().__init__()
-        self.width = width
+        self.size, self.width = size, width
 
     def sample(self, context: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
-        start, goal, _ = split_between(context[:, None])
+        start, goal, _ = split_between(context[:, None], self.size)
         along = torch.rand(len(context), num_samples, 1, generator=generator)
         noise = torch.randn(len(context), num_samples, start.shape[-1], generator=generator)
         return torch.lerp(start, goal, along) + self.width * noise
 
     def log_density(self, candidates: Tensor, context: Tensor) -> Tensor:
-        start, goal, _ = split_between(context[:, None])
+        start, goal, _ = split_between(context[:, None], self.size)
         return tube_log_density(candidates, start, goal, self.width)
 
 
-class NormalMixture(nn.Module):
+@dataclass(frozen=True, eq=False)
+class Normals:
+    """A mixture of axis-aligned normals in each of B contexts."""
+
+    shares: Tensor  # (B, J) logarithms
+    means: Tensor  # (B, J, D)
+    widths: Tensor  # (B, J, D) logarithms of standard deviations
+
+    def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
+        """-> (B, num_samples, D)"""
+        if not self.shares.isfinite().all():
+            raise FloatingPointError("the learned proposal has parameters that are not finite")
+        part = torch.multinomial(self.shares.exp(), num_samples, replacement=True, generator=generator)[..., None]
+        part = part.expand(-1, -1, self.means.shape[-1])
+        noise = torch.randn(part.shape, generator=generator)
+        return self.means.gather(1, part) + self.widths.gather(1, part).exp() * noise
+
+    def log_density(self, candidates: Tensor) -> Tensor:
+        """(B, N, D) -> (B, N)"""
+        squares = ((candidates[:, :, None] - self.means[:, None]) * (-self.widths[:, None]).exp()).square().sum(dim=-1)
+        constant = self.widths.sum(dim=-1) + 0.5 * self.means.shape[-1] * math.log(2 * math.pi)
+        return torch.logsumexp((self.shares - constant)[:, None] - 0.5 * squares, dim=-1)
+
+
+class NormalMixture(Part):
     """A mixture of axis-aligned normals that a network gives for each context (mixture density network, Bishop 1994).
 
     Learnt by maximum likelihood beside the energy, whose negatives it then makes hard ones (arXiv:2110.11948). With
@@ -94,29 +151,19 @@ class NormalMixture(nn.Module):
         self.size, self.components, self.between = size, components, between
         self.network = mlp(context_size, _LEARNED_HIDDEN, _LEARNED_LAYERS, components * (1 + 2 * size))
 
-    def parts(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, C) -> log-shares (B, J), means and log-standard-deviations (B, J, D)."""
+    def given(self, context: Tensor) -> Normals:
         shares, means, widths = self.network(context).split([self.components, *[self.components * self.size] * 2], dim=1)
         means, widths = means.unflatten(1, (-1, self.size)), widths.unflatten(1, (-1, self.size))
         if self.between:
-            start, goal, fraction = split_between(context[:, None])
+            start, goal, fraction = split_between(context[:, None], self.size)
             means = torch.lerp(start, goal, fraction) + 4 * fraction * (1 - fraction) * means
-        return shares.log_softmax(dim=1), means, _NARROWEST + (_WIDEST - _NARROWEST) * torch.sigmoid(widths)
+        return Normals(shares.log_softmax(dim=1), means, _NARROWEST + (_WIDEST - _NARROWEST) * torch.sigmoid(widths))
 
     def sample(self, context: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
-        shares, means, widths = self.parts(context)
-        if not shares.isfinite().all():
-            raise FloatingPointError("the learned proposal has parameters that are not finite")
-        part = torch.multinomial(shares.exp(), num_samples, replacement=True, generator=generator)[..., None]
-        part = part.expand(-1, -1, self.size)
-        noise = torch.randn(part.shape, generator=generator)
-        return means.gather(1, part) + widths.gather(1, part).exp() * noise
+        return self.given(context).sample(num_samples, generator)
 
     def log_density(self, candidates: Tensor, context: Tensor) -> Tensor:
-        shares, means, widths = (part[:, None] for part in self.parts(context))  # (B, 1, J, ...)
-        squares = ((candidates[:, :, None] - means) * (-widths).exp()).square().sum(dim=-1)
-        constant = widths.sum(dim=-1) + 0.5 * self.size * math.log(2 * math.pi)
-        return torch.logsumexp(shares - 0.5 * squares - constant, dim=-1)
+        return self.given(context).log_density(candidates)
 
 
 class Proposal(nn.Module):
@@ -136,7 +183,7 @@ class Proposal(nn.Module):
         self.shares = {name: share for name, share in shares.items() if share > 0}
         makers: dict[str, Callable[[], nn.Module]] = {
             "box": lambda: Box(size),
-            "tube": lambda: Tube(config.tube_width),
+            "tube": lambda: Tube(size, config.tube_width),
             "kernels": lambda: Kernels(num_centres, size, config.kernel_width),
             "learned": lambda: NormalMixture(size, context_size, config.components, between),
         }
@@ -150,27 +197,57 @@ class Proposal(nn.Module):
     def kernels(self) -> Kernels | None:
         return cast(Kernels, self.parts["kernels"]) if "kernels" in self.shares else None
 
-    def _densities(self) -> list[Density]:
-        return [cast(Density, part) for part in self.parts.values()]
+    def given(self, context: Tensor) -> ProposalGiven:
+        """(B, C) -> the proposal in these contexts, for whoever samples and weighs."""
+        parts = {name: cast(Part, part).given(context) for name, part in self.parts.items()}
+        return ProposalGiven(self.shares, parts)
 
     @torch.no_grad()
     def sample(self, context: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
-        """(B, C) -> (B, num_samples, D), part by part.
-
-        How many come from each part is drawn systematically, so on average it is exactly its share, and never far from it.
-        """
-        ends = torch.tensor([0.0, *self.shares.values()], dtype=torch.float64).cumsum(0) * num_samples
-        ends = (ends + torch.rand(1, generator=generator)).floor().clamp_max(num_samples)
-        ends[0], ends[-1] = 0, num_samples  # whatever the rounding
-        counts = ends.diff().long().tolist()
-        drawn = [part.sample(context, n, generator) for part, n in zip(self._densities(), counts, strict=True) if n]
-        return torch.cat(drawn, dim=1)
+        """(B, C) -> (B, num_samples, D); see `ProposalGiven.sample`."""
+        return self.given(context).sample(num_samples, generator)
 
     def log_density(self, candidates: Tensor, context: Tensor) -> Tensor:
         """(B, N, D), (B, C) -> (B, N), exact."""
-        weighed = zip(self.shares.values(), self._densities(), strict=True)
-        parts = [math.log(share) + part.log_density(candidates, context) for share, part in weighed]
-        return torch.logsumexp(torch.stack(parts), dim=0)
+        return self.given(context).weigh(candidates)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class ProposalGiven:
+    """A proposal in B contexts."""
+
+    shares: dict[str, float]
+    parts: dict[str, Density]  # of the same names
+
+    @torch.no_grad()
+    def sample(self, num_samples: int, generator: torch.Generator) -> Tensor:
+        """-> (B, num_samples, D), part by part.
+
+        How many come from each part is drawn systematically, so on average it is exactly its share, and never far from it.
+        """
+        offset = float(torch.rand(1, generator=generator))
+        ends = [min(int(share * num_samples + offset), num_samples) for share in itertools.accumulate(self.shares.values())]
+        ends[-1] = num_samples  # whatever the rounding
+        counts = [end - begin for begin, end in itertools.pairwise([0, *ends])]
+        drawn = [part.sample(n, generator) for part, n in zip(self.parts.values(), counts, strict=True) if n]
+        return torch.cat(drawn, dim=1)
+
+    def weigh(self, candidates: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, N, D) -> the exact log-density and `base`, both (B, N)."""
+        parts = {name: part.log_density(candidates) for name, part in self.parts.items()}
+        weighed = torch.stack([math.log(self.shares[name]) + part for name, part in parts.items()])
+        return torch.logsumexp(weighed, dim=0), _base(candidates, parts.get("learned"))
+
+    def base(self, candidates: Tensor) -> Tensor:
+        """(B, N, D) -> (B, N) the energies to which a network's are relative: of the learned part, or 0."""
+        learned = self.parts.get("learned")
+        return _base(candidates, None if learned is None else learned.log_density(candidates))
+
+
+def _base(candidates: Tensor, log_density: Tensor | None) -> Tensor:
+    if log_density is None:
+        return candidates.new_zeros(candidates.shape[:2])
+    return -torch.logaddexp(log_density, torch.full_like(log_density, _LEAST_LOG_DENSITY))
 
 
 def tube_log_density(points: Tensor, start: Tensor, goal: Tensor, width: float) -> Tensor:
@@ -183,7 +260,7 @@ def tube_log_density(points: Tensor, start: Tensor, goal: Tensor, width: float) 
     line = goal - start
     length = line.norm(dim=-1).clamp_min(1e-4)  # a shorter line is a point, to rounding
     offset = points - start
-    along = (offset * line).sum(dim=-1) / line.norm(dim=-1).clamp_min(1e-4)
+    along = (offset * line).sum(dim=-1) / length
     across = (offset.square().sum(dim=-1) - along.square()).clamp_min(0.0)
     log_across = -across / (2 * width**2) - (size - 1) * (math.log(width) + 0.5 * math.log(2 * math.pi))
     # log of a difference of two normal tails, taken on the side where neither rounds to 1

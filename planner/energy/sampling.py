@@ -1,6 +1,7 @@
 """Ways to draw points from an energy; batched over contexts, all randomness from the generator.
 
-Each sampler is called as `sampler(energy, proposal, context, num_samples, generator)`.
+Each sampler is called as `sampler(energy, proposal, context, num_samples, generator)`; the energy is relative to that of the
+proposal's learned part, where it has one (`ProposalGiven.base`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .config import SamplingConfig
-from .proposals import Proposal
+from .proposals import Proposal, ProposalGiven
 
 Energy = Callable[[Tensor, Tensor], Tensor]  # (B, N, D), (B, C) -> (B, N)
 
@@ -29,7 +30,7 @@ class EnergySampling(Protocol):
     def __call__(
         self, energy: Energy, proposal: Proposal, context: Tensor, num_samples: int, generator: torch.Generator
     ) -> Sample:
-        """(B, C) -> (B, num_samples, D) from exp(-E / T)."""
+        """(B, C) -> (B, num_samples, D) from exp(-E / T), E = energy + base."""
         ...
 
 
@@ -43,9 +44,11 @@ class Resampling:
     def __call__(
         self, energy: Energy, proposal: Proposal, context: Tensor, num_samples: int, generator: torch.Generator
     ) -> Sample:
-        pool = proposal.sample(context, max(self.candidates, 2 * num_samples), generator)
         with torch.inference_mode():
-            energies, log_density = energy(pool, context), proposal.log_density(pool, context)
+            given = proposal.given(context)
+            pool = given.sample(max(self.candidates, 2 * num_samples), generator)
+            log_density, base = given.weigh(pool)
+            energies = energy(pool, context) + base
         chosen, effective = resample(energies, log_density, self.temperature, num_samples, generator)
         return Sample(pool.gather(1, chosen[..., None].expand(-1, -1, pool.shape[-1])), effective)
 
@@ -62,9 +65,10 @@ class Langevin:
     def __call__(
         self, energy: Energy, proposal: Proposal, context: Tensor, num_samples: int, generator: torch.Generator
     ) -> Sample:
-        begin = proposal.sample(context, num_samples, generator)
+        given = proposal.given(context)
+        begin, whole = given.sample(num_samples, generator), _added(energy, given)
         temperatures = (10 * self.temperature, self.temperature)
-        return Sample(langevin(energy, begin, context, self.steps, self.rate, temperatures, self.metropolis, generator))
+        return Sample(langevin(whole, begin, context, self.steps, self.rate, temperatures, self.metropolis, generator))
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,9 @@ class Descent:
     def __call__(
         self, energy: Energy, proposal: Proposal, context: Tensor, num_samples: int, generator: torch.Generator
     ) -> Sample:
-        begin = proposal.sample(context, num_samples, generator)
-        return Sample(descend(energy, begin, context, self.steps, self.rate, self.tolerance)[-1])
+        given = proposal.given(context)
+        begin, whole = given.sample(num_samples, generator), _added(energy, given)
+        return Sample(descend(whole, begin, context, self.steps, self.rate, self.tolerance)[-1])
 
 
 def make_sampling(config: SamplingConfig) -> EnergySampling:
@@ -89,6 +94,10 @@ def make_sampling(config: SamplingConfig) -> EnergySampling:
         "descent": lambda: Descent(config.descent_steps, config.descent_rate, config.tolerance),
     }
     return makers[config.method]()
+
+
+def _added(energy: Energy, given: ProposalGiven) -> Energy:
+    return lambda points, context: energy(points, context) + given.base(points)
 
 
 def resample(

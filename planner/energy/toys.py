@@ -90,7 +90,7 @@ def run_toy(
     began = time.perf_counter()
     model = fit_toy(density.sample(num_points, rng, uniform), energy, seed, on_step)
     fitted = time.perf_counter()
-    drawn = model.draw(model.energy, model.normalise_context(NO_CONTEXT), NUM_SAMPLES, sampling, generator_from(rng))
+    drawn = model.draw(model.network, model.see(NO_CONTEXT), NUM_SAMPLES, sampling, generator_from(rng))
     samples = model.denormalise(drawn.points[0])
     seconds: dict[str, float | None] = {"train_seconds": fitted - began, "sample_seconds": time.perf_counter() - fitted}
     effective = {"effective_share": None if drawn.effective is None else float(drawn.effective[0])}

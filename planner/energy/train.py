@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..data import farthest_points
+from ..features import PlaceGrids
 from .config import EnergyConfig
 from .losses import (
     contrastive_divergence_loss,
@@ -26,6 +27,7 @@ from .negatives import Drawn, make_negatives
 
 Array = NDArray[np.floating]
 
+_PLACE_FEATURES = 4  # of each square; with 8 or 16 nodes were no better
 _CENTRES = 128  # visited points kept for the proposal, spread evenly; its density costs as much per candidate
 
 
@@ -85,8 +87,10 @@ def make_model(
     between: bool,
     seed: int,
     shape: tuple[int, int] | None = None,
+    step_length: float | None = None,
 ) -> EnergyModel:
-    """Untrained, with the units of what was visited and the proposal's kernels spread over it.
+    """Untrained, with the units of what was visited and the proposal's kernels spread over it; with a typical step [env units],
+    squares of so many steps about starts and goals, see `EnergyModel.widen`.
 
     ValueError for a flatness term with a context: then positives of one batch have offsets of their own.
     """
@@ -97,11 +101,15 @@ def make_model(
     num_centres = min(_CENTRES, len(some)) if config.proposal.kernels else 0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = EnergyModel(size, context_size, config, between, num_centres, shape)
+        places = None
+        if step_length is not None:
+            places = PlaceGrids(size, _PLACE_FEATURES)
+            places.fit(visited, step_length)
+        model = EnergyModel(size, context_size, config, between, num_centres, shape, places)
     model.set_units(visited, contexts)
     if model.proposal.kernels is not None:
-        places = model.normalise(some)
-        model.proposal.kernels.centres.copy_(places[farthest_points(places.numpy(), num_centres, rng)])
+        near = model.normalise(some)
+        model.proposal.kernels.centres.copy_(near[farthest_points(near.numpy(), num_centres, rng)])
     return model.eval().requires_grad_(False)
 
 
@@ -119,8 +127,13 @@ def train(
     parameters: list[Tensor] = list(learner.parameters())
     optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.train_steps)
+
+    def seen(count: int) -> Batch:
+        batch = draw(count, generator)
+        return Batch(batch.positive, learner.widen(batch.context))
+
     for step in range(config.train_steps):
-        batch = draw(config.batch_size, generator)
+        batch = seen(config.batch_size)
         noisy = _smeared(batch, config.noise, generator)
         try:
             drawn = negatives.draw(noisy.positive, batch.context, config.num_negatives, learner.energy, generator)
@@ -129,7 +142,7 @@ def train(
         loss = energy_loss(learner, noisy, drawn, batch.positive if config.flatness else None)
         total = loss
         if learner.proposal.learned is not None:  # a small network of few rows: it can afford a larger batch
-            total = loss + proposal_loss(learner, _smeared(draw(config.proposal_batch, generator), config.noise, generator))
+            total = loss + proposal_loss(learner, _smeared(seen(config.proposal_batch), config.noise, generator))
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         slope = torch.nn.utils.get_total_norm([own.grad for own in parameters if own.grad is not None])

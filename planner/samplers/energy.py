@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data import typical_step
 from ..energy.between import BetweenModel
 from ..energy.config import ENERGY_IN_MAPS, EnergyConfig, SamplingConfig
 from ..experience import Experience
@@ -40,7 +41,8 @@ class EnergySampler:
         if config is None:
             config = EnergyConfig() if experience.layout is None else ENERGY_IN_MAPS
         if experience.layout is None:
-            model = BetweenModel.fit(*experience.paths, experience.goals, config, experience.seed, on_step)
+            step = typical_step(experience.trajectories)
+            model = BetweenModel.fit(*experience.paths, experience.goals, config, experience.seed, on_step, step)
         else:
             paths, pictures = experience.paths_in_maps
             weights = np.ones(len(paths), np.float32)
