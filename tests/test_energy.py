@@ -103,6 +103,19 @@ def test_an_energy_depends_on_its_own_candidate_and_context_alone(between):
         assert (network(candidates, moved) - energies).abs().min() > 1e-5  # every entry is seen
 
 
+@pytest.mark.parametrize("between", [False, True])
+def test_the_network_is_its_layers_over_all_that_it_sees(between):
+    """The candidate with its waves, the context, the offsets; though the context's part of the first layer is computed once."""
+    network = network_of(2, 7, hidden=8, layers=2, octaves=1, between=between)
+    candidates, context = random(3, 4, 2), random(3, 7)
+    seen = [candidates, (torch.pi * candidates).sin(), (torch.pi * candidates).cos(), context[:, None].expand(-1, 4, -1)]
+    if between:
+        start, goal, fraction = context[:, None, :2], context[:, None, 2:4], (context[:, None, 6:] + 1) / 2
+        line = start + fraction * (goal - start)
+        seen += [candidates - start, goal - candidates, 4 * (candidates - line)]
+    assert torch.allclose(network.each(candidates, context)[:, 0], network.layers(torch.cat(seen, dim=-1))[..., 0], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("candidates", "context"), [((2, 5, 2), (3, 4)), ((3, 5, 1), (3, 4)), ((3, 5, 2), (3, 5)), ((1, 5, 2), (3, 4))]
 )
@@ -234,6 +247,7 @@ def fits():
         "unconditional": lambda seed: fit_points(points, None, None, plain, seed),
         "conditional": lambda seed: fit_points(points, contexts, None, learned, seed),
         "between": lambda seed: BetweenModel.fit(paths, weights, points, between, seed).model,
+        "between, with squares": lambda seed: BetweenModel.fit(paths, weights, points, between, seed, step_length=0.1).model,
     }
 
 

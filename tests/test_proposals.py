@@ -79,6 +79,23 @@ def test_importance_weights_estimate_integrals():
     assert (inverse * drawn[..., 0] ** 2).mean(dim=1).tolist() == pytest.approx([4 / 3] * 2, rel=0.04)
 
 
+def test_what_is_asked_once_is_what_is_asked_each_time():
+    """Samples, log-densities and the base, which is the learned part's energy, level from 12 nats on."""
+    proposal = whole().requires_grad_(False)
+    given = proposal.given(CONTEXT)
+    drawn = given.sample(500, torch.Generator().manual_seed(0))
+    assert torch.equal(drawn, proposal.sample(CONTEXT, 500, torch.Generator().manual_seed(0)))
+    points = torch.cat([drawn, torch.full((2, 1, 2), 40.0)], dim=1)
+    log_density, base = given.weigh(points)
+    assert torch.equal(log_density, proposal.log_density(points, CONTEXT)) and torch.equal(base, given.base(points))
+    learned = proposal.learned.log_density(points, CONTEXT)
+    near = learned > -5
+    assert near.sum() > 500 and torch.allclose(base[near], -learned[near], atol=1e-3)
+    assert base[:, -1].tolist() == pytest.approx([12, 12])
+    free = ProposalConfig(box=0.5, tube=0.5, kernels=0, learned=0)
+    assert Proposal(2, 5, free, between=True, num_centres=0).given(CONTEXT).base(points).abs().max() == 0
+
+
 @pytest.mark.parametrize("name", ["learned", "learned between"])
 def test_a_mixture_of_normals_is_torchs(name):
     part = PARTS[name]().requires_grad_(False)

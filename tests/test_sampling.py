@@ -173,6 +173,23 @@ def test_resampling_takes_at_least_twice_as_many_candidates_as_samples():
     assert len(drawn.points[0].unique(dim=0)) == 200
 
 
+@pytest.mark.parametrize(("name", "share"), [("sir", 1 - math.exp(-1)), ("descent", 0.92)])
+def test_an_energy_is_relative_to_the_learned_part(name, share):
+    """A network that says nothing leaves what was learned: here a normal about (-0.4, 0.3), of sd 0.1. So many lie within 0.1 of
+    its mean: by resampling at temperature 0.5 as of a normal of half the variance, by descent all that do not begin far off.
+    """
+    config = ProposalConfig(box=0.1, tube=0, kernels=0, learned=0.9, components=1)
+    proposal = Proposal(2, 2, config, between=False, num_centres=0)
+    last = proposal.learned.network[-1]
+    width = (math.log(0.1) - math.log(0.003)) / (math.log(1.0) - math.log(0.003))
+    last.weight.data.zero_()
+    last.bias.data = torch.tensor([0.0, -0.4, 0.3, *[math.log(width / (1 - width))] * 2])
+    proposal.requires_grad_(False)
+    drawn = make_sampling(METHODS[name])(lambda x, context: 0 * x.sum(dim=-1), proposal, torch.zeros(1, 2), 1_000, seeded())
+    off = (drawn.points[0] - torch.tensor([-0.4, 0.3])).norm(dim=1)
+    assert float((off < 0.1).float().mean()) == pytest.approx(share, abs=0.03)
+
+
 @pytest.mark.parametrize("metropolis", [True, False])
 def test_langevin_samples_end_at_their_temperature(metropolis):
     """The chains cool, so their variance lags by 6 %; without metropolis the step adds a bias of 2.6 %."""
