@@ -18,7 +18,7 @@ from .train import Batch, check_finite, check_weights, make_model, train
 Array = NDArray[np.floating]
 
 STRATA = 25  # fractions of the way at which states are drawn
-_JITTER = 0.25  # of the way from one of them to the next
+_JITTER = 0.1  # of the way from one of them to the next
 _NO_PICTURE = np.zeros(0, dtype=np.float32)
 POINTS_PER_WAY = 8  # in maps: the costs of a map's ways serve all points of one way
 
@@ -138,7 +138,7 @@ class BetweenModel:
     ) -> Array:
         """(G,), (G,) -> (num_ways, strata, G): points at even fractions of the way, all of one way with the same latent z.
 
-        The k-th of n fractions is k / (n + 1), give or take a quarter of 1 / (n + 1): drawn anywhere in its stratum, a few nodes
+        The k-th of n fractions is k / (n + 1), give or take a tenth of 1 / (n + 1): drawn anywhere in its stratum, a few nodes
         might leave most of the way to one link.
         """
         generator = generator_from(rng)
