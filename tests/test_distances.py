@@ -70,6 +70,17 @@ def test_distance_contract(name, walk):
     assert np.allclose(distance.pairwise(states.astype(np.float64), goals.astype(np.float64)), steps, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", FITTED)
+@pytest.mark.parametrize("count", [1, 2, 30])
+def test_nodes_of_a_graph_that_are_both_ends_are_as_far_as_any(name, count, walk):
+    """Start and nodes to nodes and goal, against the same places in another order, where no row meets its own column."""
+    distance = FITTED[name](walk)
+    states, goals = walk[0].states[:count], np.concatenate([PLACE(walk[0].states[1:count]), walk[1].goals[:1]])
+    steps = distance.pairwise(states, goals)
+    assert np.allclose(distance.pairwise(states, goals[::-1])[:, ::-1], steps, rtol=1e-4)
+    assert distance.pairwise(states, goals[:0]).shape == (count, 0)
+
+
 @pytest.mark.parametrize("name", ["distributional", "quasimetric"])
 def test_a_stored_model_says_the_same(name, walk):
     distance = FITTED[name](walk)

@@ -71,8 +71,8 @@ class EnergyModel(nn.Module):
         """(B, C) -> (B, C'): (start, goal, u) -> (start, goal, what is learnt about their squares, u), where there are squares.
 
         Two places at a wall's two sides are close, but the ways from them may be far apart. For a fifth of the far pairs in a
-        15-cell maze a network that is given their coordinates alone imagined a third of the nodes or more off the way, with
-        squares for one in a hundred.
+        15-cell maze a network that is given their coordinates alone imagined three in ten of the nodes or more off the way, with
+        squares for one or two in a hundred.
         """
         if self.places is None:
             return context
