@@ -113,7 +113,7 @@ class VisitedPlaces:
     def nearest(self, places: Array) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """(N, G) -> (N,) indices of the nearest visited places, and what `hold` says."""
         gaps, rows = self._tree.query(places)
-        return rows, gaps <= self._near(1.0)
+        return rows, gaps < self._near(1.0)
 
     def hold(self, places: Array, slack: float = 1.0) -> NDArray[np.bool_]:
         """(..., G) -> (...): may the agent be there, for all that it has seen? `slack` times as far from it counts, too."""

@@ -88,7 +88,8 @@ class PlaceGrids(nn.Module):
         finest = int(_PER_GRID ** (1 / goal_size) + 1e-9)
         per_side = [int(np.ceil(finest * _SQUARES[0] / length)) + 1 for length in self._lengths]  # corners
         counts = [n**goal_size for n in per_side]
-        corners = torch.tensor(list(itertools.product((0, 1), repeat=goal_size)))  # (2^G, G)
+        some = goal_size if self._lengths else 0  # without squares there are no corners, and there might be very many
+        corners = torch.tensor(list(itertools.product((0, 1), repeat=some))).reshape(-1, goal_size).long()  # (2^G, G)
         strides = torch.tensor(per_side, dtype=torch.int64)[:, None] ** torch.arange(goal_size)
         begins = torch.tensor(np.cumsum([0, *counts])[:-1], dtype=torch.int64)[:, None]
         self.size = len(counts) * num_features

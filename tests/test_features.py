@@ -58,6 +58,11 @@ def test_goals_of_many_entries_have_no_squares():
     assert [values.shape for values in grids.with_slopes(torch.zeros(5, 4))] == [(5, 0), (5, 4, 0)]
 
 
+def test_many_entries_cost_nothing_since_they_have_no_squares():
+    grids = laid_out(3.0, goal_size=30)
+    assert grids.size == 0 and grids(torch.zeros(5, 30)).shape == (5, 0)
+
+
 @pytest.mark.parametrize("goal_size", [1, 2, 3, 4])
 def test_squares_have_room_to_all_sides_and_say_what_lies_without(goal_size):
     """Of goals with up to three entries; in more there are none, and nothing lies without."""

@@ -1,5 +1,5 @@
 import math
-from types import SimpleNamespace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +10,16 @@ from torch import distributions
 
 from planner.energy.config import ProposalConfig
 from planner.energy.networks import split_between
-from planner.energy.proposals import Box, Kernels, NormalMixture, Proposal, Tube, kernel_log_density, tube_log_density
+from planner.energy.proposals import (
+    Box,
+    Kernels,
+    NormalMixture,
+    PartGiven,
+    Proposal,
+    Tube,
+    kernel_log_density,
+    tube_log_density,
+)
 
 CELL = 0.02  # the box ends between two cells, at 1.1
 AXIS = torch.arange(-3 + CELL / 2, 3, CELL)
@@ -55,15 +64,23 @@ def part(request):
     return PARTS[request.param]().requires_grad_(False)
 
 
+def given_context(part):
+    """Its draws and its log-density in both contexts."""
+    if isinstance(part, NormalMixture):
+        return part.given(CONTEXT).sample, part.given(CONTEXT).log_density
+    return partial(part.sample, CONTEXT), partial(part.log_density, context=CONTEXT)
+
+
 def test_densities_integrate_to_one(part):
-    masses = part.log_density(GRID.expand(2, -1, -1), CONTEXT).exp().sum(dim=1) * CELL**2
+    masses = given_context(part)[1](GRID.expand(2, -1, -1)).exp().sum(dim=1) * CELL**2
     assert masses.tolist() == pytest.approx([1, 1], abs=2e-3)
 
 
 def test_draws_follow_the_density(part):
     """Shares of 40,000 draws in cells of half a unit, for both contexts; the sampling error is at most 0.0025."""
-    drawn = part.sample(CONTEXT, 40_000, torch.Generator().manual_seed(0))
-    density = part.log_density(GRID.expand(2, -1, -1), CONTEXT).exp().numpy() * CELL**2
+    sample, log_density = given_context(part)
+    drawn = sample(40_000, torch.Generator().manual_seed(0))
+    density = log_density(GRID.expand(2, -1, -1)).exp().numpy() * CELL**2
     edges = [np.arange(-3, 3.1, 0.5)] * 2
     for points, weights in zip(drawn.numpy(), density, strict=True):
         expected = np.histogramdd(GRID.numpy(), edges, weights=weights)[0]
@@ -88,7 +105,7 @@ def test_what_is_asked_once_is_what_is_asked_each_time():
     points = torch.cat([drawn, torch.full((2, 1, 2), 40.0)], dim=1)
     log_density, base = given.weigh(points)
     assert torch.equal(log_density, proposal.log_density(points, CONTEXT)) and torch.equal(base, given.base(points))
-    learned = proposal.learned.log_density(points, CONTEXT)
+    learned = proposal.learned.given(CONTEXT).log_density(points)
     near = learned > -5
     assert near.sum() > 500 and torch.allclose(base[near], -learned[near], atol=1e-3)
     assert base[:, -1].tolist() == pytest.approx([12, 12])
@@ -105,7 +122,7 @@ def test_a_mixture_of_normals_is_torchs(name):
     reference = distributions.MixtureSameFamily(distributions.Categorical(logits=shares), normals)
     points = GRID[::997]
     expected = reference.log_prob(points[:, None].expand(-1, 2, -1)).T
-    assert torch.allclose(part.log_density(points.expand(2, -1, -1), CONTEXT), expected, rtol=1e-4, atol=1e-3)
+    assert torch.allclose(mixture.log_density(points.expand(2, -1, -1)), expected, rtol=1e-4, atol=1e-3)
     assert np.ptp(means.numpy(), axis=1).max() > 0.2  # the parts differ
 
 
@@ -140,11 +157,13 @@ def counted(proposal, num_samples, seed):
     asked = dict.fromkeys(proposal.parts, 0)
 
     def listen(name, part):
-        def sample(num, generator):
+        def sample(context, num, generator):
             asked[name] = num
-            return torch.zeros(2, num, 1)
+            return torch.zeros(len(context), num, 1)
 
-        part.given = lambda context: SimpleNamespace(sample=sample)
+        part.sample = sample
+        if name == "learned":
+            part.given = lambda context: PartGiven(part, context)
 
     for name, part in proposal.parts.items():
         listen(name, part)

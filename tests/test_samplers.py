@@ -9,7 +9,7 @@ from rings import LAYOUT, OTHERS, TRAINED, ends_of, picture_of, ring_experience,
 from straight import Straight, straight_experience
 
 from planner.checks import check_sampler
-from planner.data import GoalEntries, Trajectory, VisitedPlaces
+from planner.data import GoalEntries, Trajectory, VisitedPlaces, typical_step
 from planner.energy.between import BetweenModel
 from planner.energy.config import EnergyConfig, SamplingConfig
 from planner.paths import hindsight_paths
@@ -226,6 +226,14 @@ def test_replay_gives_visited_states_only(walk, experience):
     visited = {tuple(state) for t in walk for state in t.states}
     samples = ReplaySampler.fit(experience).sample(walk[0].states[0], walk[0].goals[0], 50, np.random.default_rng(0))
     assert all(tuple(state) in visited for state in samples)
+
+
+def test_the_energy_sampler_sees_squares_of_the_agents_steps(experience):
+    config = EnergyConfig(hidden=16, layers=2, train_steps=1, batch_size=64, proposal_batch=64)
+    places = EnergySampler.fit(with_pieces(experience), config).model.model.places
+    span = np.ptp(experience.goals, axis=0)
+    squares = np.maximum(3 * typical_step(experience.trajectories), span / places.last[0].item())
+    assert np.allclose(places.sides[0], squares, rtol=1e-4)
 
 
 def test_imagined_places_where_nobody_has_been_give_way_to_visited_ones(walk, experience):

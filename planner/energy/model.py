@@ -106,8 +106,10 @@ class EnergyModel(nn.Module):
         E + log Z is -log p, with p a density per visited half-range: comparable between contexts.
         """
         context = self.see(contexts)
-        pool = self.proposal.sample(context, num_candidates, generator_from(rng))
-        log_weights = -self.energy(pool, context) - self.proposal.log_density(pool, context)
+        given = self.proposal.given(context)
+        pool = given.sample(num_candidates, generator_from(rng))
+        log_density, base = given.weigh(pool)
+        log_weights = -self.network(pool, context) - base - log_density
         return (torch.logsumexp(log_weights, dim=1) - np.log(num_candidates)).numpy()
 
     @torch.no_grad()
@@ -117,8 +119,10 @@ class EnergyModel(nn.Module):
         Each latent's energy has an offset of its own, too, so each is normalised by itself, as in `log_partition`.
         """
         context = self.see(contexts)
-        pool = self.proposal.sample(context, num_candidates, generator_from(rng))
-        log_weights = -self.each(pool, context) - self.proposal.log_density(pool, context)[:, None]
+        given = self.proposal.given(context)
+        pool = given.sample(num_candidates, generator_from(rng))
+        log_density, base = given.weigh(pool)
+        log_weights = -self.network.each(pool, context) - (base + log_density)[:, None]
         log_partition = torch.logsumexp(log_weights, dim=2) - np.log(num_candidates)  # (B, K)
         energies = self.each(self.normalise(points).expand(len(context), -1, -1), context)
         offsets = self.network.log_prior(context) - log_partition

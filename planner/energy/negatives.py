@@ -40,9 +40,10 @@ class ProposalNegatives:
     proposal: Proposal
 
     def draw(self, positive: Tensor, context: Tensor, num: int, energy: Energy, generator: torch.Generator) -> Drawn:
-        points = self.proposal.sample(context, num, generator)
         with torch.no_grad():
-            log_q = self.proposal.log_density(torch.cat([positive, points], dim=1), context)
+            given = self.proposal.given(context)
+            points = given.sample(num, generator)
+            log_q = given.weigh(torch.cat([positive, points], dim=1))[0]
         return Drawn(points, log_q[:, positive.shape[1] :], log_q[:, : positive.shape[1]])
 
 
@@ -70,10 +71,11 @@ class HardNegatives:
     proposal: Proposal
 
     def draw(self, positive: Tensor, context: Tensor, num: int, energy: Energy, generator: torch.Generator) -> Drawn:
-        pool = self.proposal.sample(context, _HARD_POOL * num, generator)
-        both = torch.cat([positive, pool], dim=1)
         with torch.no_grad():
-            log_q = self.proposal.log_density(both, context)
+            given = self.proposal.given(context)
+            pool = given.sample(_HARD_POOL * num, generator)
+            both = torch.cat([positive, pool], dim=1)
+            log_q = given.weigh(both)[0]
             priority = _HARD_EXPONENT * (-energy(both, context) - log_q)
         if not priority.isfinite().all():
             raise FloatingPointError("the energies of the candidates are not finite")

@@ -32,25 +32,21 @@ class Density(Protocol):
         ...
 
 
-class Part(nn.Module):
-    """A part of the proposal."""
+class Part(Protocol):
+    """A part of the proposal: a density for any contexts."""
 
     def sample(self, context: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
         """(B, C) -> (B, num_samples, D)"""
-        raise NotImplementedError
+        ...
 
     def log_density(self, candidates: Tensor, context: Tensor) -> Tensor:
         """(B, N, D), (B, C) -> (B, N), exact."""
-        raise NotImplementedError
-
-    def given(self, context: Tensor) -> Density:
-        """(B, C) -> itself in these contexts: what depends on them alone is computed once."""
-        return PartGiven(self, context)
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class PartGiven:
-    """A part that has nothing to compute from its contexts alone."""
+    """A part in B contexts."""
 
     part: Part
     context: Tensor  # (B, C)
@@ -62,7 +58,7 @@ class PartGiven:
         return self.part.log_density(candidates, self.context)
 
 
-class Box(Part):
+class Box(nn.Module):
     """Uniform over visited ranges and a little more."""
 
     def __init__(self, size: int) -> None:
@@ -77,7 +73,7 @@ class Box(Part):
         return torch.where(inside, -self.size * math.log(2 * _BOX), -torch.inf)
 
 
-class Kernels(Part):
+class Kernels(nn.Module):
     """A normal round each of M visited points, whatever the context."""
 
     centres: Tensor  # (M, D)
@@ -96,7 +92,7 @@ class Kernels(Part):
         return kernel_log_density(candidates, self.centres, self.width)
 
 
-class Tube(Part):
+class Tube(nn.Module):
     """Round the straight line between start and goal, all along it; the context is (start, goal, ..., fraction)."""
 
     def __init__(self, size: int, width: float) -> None:
@@ -138,7 +134,7 @@ class Normals:
         return torch.logsumexp((self.shares - constant)[:, None] - 0.5 * squares, dim=-1)
 
 
-class NormalMixture(Part):
+class NormalMixture(nn.Module):
     """A mixture of axis-aligned normals that a network gives for each context (mixture density network, Bishop 1994).
 
     Learnt by maximum likelihood beside the energy, whose negatives it then makes hard ones (arXiv:2110.11948). With
@@ -158,12 +154,6 @@ class NormalMixture(Part):
             start, goal, fraction = split_between(context[:, None], self.size)
             means = torch.lerp(start, goal, fraction) + 4 * fraction * (1 - fraction) * means
         return Normals(shares.log_softmax(dim=1), means, _NARROWEST + (_WIDEST - _NARROWEST) * torch.sigmoid(widths))
-
-    def sample(self, context: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
-        return self.given(context).sample(num_samples, generator)
-
-    def log_density(self, candidates: Tensor, context: Tensor) -> Tensor:
-        return self.given(context).log_density(candidates)
 
 
 class Proposal(nn.Module):
@@ -199,7 +189,10 @@ class Proposal(nn.Module):
 
     def given(self, context: Tensor) -> ProposalGiven:
         """(B, C) -> the proposal in these contexts, for whoever samples and weighs."""
-        parts = {name: cast(Part, part).given(context) for name, part in self.parts.items()}
+        parts: dict[str, Density] = {}
+        for name, part in self.parts.items():
+            # its network is asked once; the others have nothing to compute from contexts alone
+            parts[name] = part.given(context) if isinstance(part, NormalMixture) else PartGiven(cast(Part, part), context)
         return ProposalGiven(self.shares, parts)
 
     @torch.no_grad()

@@ -108,8 +108,8 @@ def make_model(
         model = EnergyModel(size, context_size, config, between, num_centres, shape, places)
     model.set_units(visited, contexts)
     if model.proposal.kernels is not None:
-        near = model.normalise(some)
-        model.proposal.kernels.centres.copy_(near[farthest_points(near.numpy(), num_centres, rng)])
+        been = model.normalise(some)
+        model.proposal.kernels.centres.copy_(been[farthest_points(been.numpy(), num_centres, rng)])
     return model.eval().requires_grad_(False)
 
 
@@ -119,6 +119,7 @@ def train(
     """Train a copy; `model` becomes its moving average. `draw(count, generator)` gives so many positives.
 
     A learned proposal is fitted to the positives as they come; negatives are drawn from it as it is, at its exact density.
+    Features of squares (`EnergyModel.widen`) serve the network and the proposal, and learn from both.
     """
     config = model.config
     generator = torch.Generator().manual_seed(seed)
@@ -163,7 +164,7 @@ def energy_loss(model: EnergyModel, batch: Batch, negatives: Drawn, clean: Tenso
     config, network = model.config, model.network
     count = batch.positive.shape[1]
     points = torch.cat([batch.positive, negatives.points, *([clean] if clean is not None else [])], dim=1)
-    with torch.no_grad():  # the proposal learns from positives alone
+    with torch.no_grad():  # the proposal's own parameters learn from positives alone
         base = model.base(points, batch.context)
     energies = network.each(points, batch.context) + base[:, None]  # (B, K, P + N)
     positive, negative = energies[..., :count], energies[..., count : count + negatives.points.shape[1]]
@@ -179,7 +180,7 @@ def energy_loss(model: EnergyModel, batch: Batch, negatives: Drawn, clean: Tenso
 def proposal_loss(model: EnergyModel, batch: Batch) -> Tensor:
     """Scalar: -log-likelihood of the positives under the learned part of the proposal."""
     assert model.proposal.learned is not None
-    return -model.proposal.learned.log_density(batch.positive, batch.context).mean()
+    return -model.proposal.learned.given(batch.context).log_density(batch.positive).mean()
 
 
 def _smeared(batch: Batch, noise: float, generator: torch.Generator) -> Batch:

@@ -42,7 +42,7 @@ class EnergySampler:
             config = EnergyConfig() if experience.layout is None else ENERGY_IN_MAPS
         if experience.layout is None:
             step = typical_step(experience.trajectories)
-            model = BetweenModel.fit(*experience.paths, experience.goals, config, experience.seed, on_step, step)
+            model = BetweenModel.fit(*experience.paths, experience.goals, config, experience.seed, on_step, step_length=step)
         else:
             paths, pictures = experience.paths_in_maps
             weights = np.ones(len(paths), np.float32)
