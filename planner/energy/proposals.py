@@ -148,6 +148,7 @@ class NormalMixture(nn.Module):
         self.network = mlp(context_size, _LEARNED_HIDDEN, _LEARNED_LAYERS, components * (1 + 2 * size))
 
     def given(self, context: Tensor) -> Normals:
+        """(B, C) -> what the network says of these contexts."""
         shares, means, widths = self.network(context).split([self.components, *[self.components * self.size] * 2], dim=1)
         means, widths = means.unflatten(1, (-1, self.size)), widths.unflatten(1, (-1, self.size))
         if self.between:
