@@ -235,7 +235,7 @@ def test_units_and_entries_that_never_vary_are_no_hindrance():
     """A third goal entry stays at 5, and the first is in millimetres."""
     paths = np.concatenate([random_bows(400) * [1000, 1], np.full((400, 33, 1), 5.0)], axis=2).astype(np.float32)
     model = BetweenModel.fit(paths, np.ones(400, np.float32), paths.reshape(-1, 3), TINY, seed=0)
-    samples = model.sample(paths[0, 0], paths[0, -1], 30, SamplingConfig(temperature=5.0), rng())
+    samples = model.sample(paths[0, 0], paths[0, -1], 30, SamplingConfig(temperature=5.0, least_effective=0.0), rng())
     assert np.isfinite(samples).all() and np.ptp(samples[:, 0]) > 100 * np.ptp(samples[:, 1])
 
 
@@ -284,7 +284,7 @@ def test_more_entries_than_have_squares_are_no_hindrance():
     paths = np.concatenate([random_bows(200), random_bows(200, seed=1)], axis=2).astype(np.float32)
     model = BetweenModel.fit(paths, np.ones(200, np.float32), paths.reshape(-1, 4), TINY, seed=0, step_length=0.1)
     assert model.model.places.size == 0
-    samples = model.sample(paths[0, 0], paths[0, -1], 30, SamplingConfig(temperature=5.0), rng())
+    samples = model.sample(paths[0, 0], paths[0, -1], 30, SamplingConfig(temperature=5.0, least_effective=0.0), rng())
     assert samples.shape == (30, 4) and np.isfinite(samples).all()
 
 
