@@ -450,7 +450,7 @@ def test_a_model_draws_by_its_whole_energy_counted_once(config):
     elif config.method == "descent":
         expected = descend(model.energy, begin, context, 5, 1e-3, 0.0)[-1]
     else:
-        log_density = model.proposal.log_density(begin, context)
+        log_density = model.proposal.given(context).weigh(begin)[0]
         rows = resample(model.energy(begin, context), log_density, 1.0, 40, generator)[0]
         expected = begin.gather(1, rows[..., None].expand(-1, -1, 2))
     assert np.allclose(drawn, model.denormalise(expected), atol=1e-4)

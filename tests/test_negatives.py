@@ -92,8 +92,8 @@ def test_other_pairs_are_refused_with_both_names(loss, name):
 def test_proposals_carry_their_own_density(scene):
     positive, context, proposal = scene
     drawn = drawn_by("proposal", scene, 7)
-    assert torch.allclose(drawn.log_density, proposal.log_density(drawn.points, context))
-    assert torch.allclose(drawn.positive_log_density, proposal.log_density(positive, context))
+    assert torch.allclose(drawn.log_density, proposal.given(context).weigh(drawn.points)[0])
+    assert torch.allclose(drawn.positive_log_density, proposal.given(context).weigh(positive)[0])
 
 
 def test_mismatched_negatives_are_positives_of_all_other_contexts(scene):
@@ -130,7 +130,7 @@ def test_hard_negatives_carry_the_mean_of_proposal_and_model_as_positives_do(sce
     drawn = drawn_by("hard", scene, 7)
     points = torch.cat([positive, drawn.points], dim=1)
     carried = torch.cat([drawn.positive_log_density, drawn.log_density], dim=1)
-    offset = carried - (proposal.log_density(points, context) - bowl(points, context)) / 2
+    offset = carried - (proposal.given(context).weigh(points)[0] - bowl(points, context)) / 2
     assert torch.allclose(offset, offset[:, :1].expand_as(offset), atol=1e-5)  # one constant per context
 
 
@@ -148,7 +148,7 @@ def test_the_carried_density_gives_the_partition_function(name):
     inverse = torch.exp(-drawn.log_density + drawn.log_density.mean())
     held = (drawn.points.abs() <= 1.1)[..., 0]
     ratio = (inverse * torch.exp(-energy(drawn.points, context)) * held).sum()
-    estimate = ratio / (inverse * proposal.log_density(drawn.points, context).exp()).sum()
+    estimate = ratio / (inverse * proposal.given(context).weigh(drawn.points)[0].exp()).sum()
     normal = torch.distributions.Normal(0.3, 0.5)
     inside = float(normal.cdf(torch.tensor(1.1)) - normal.cdf(torch.tensor(-1.1)))
     assert float(estimate) == pytest.approx(0.5 * math.sqrt(2 * math.pi) * inside, rel=0.02)

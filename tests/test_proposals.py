@@ -68,6 +68,8 @@ def given_context(part):
     """Its draws and its log-density in both contexts."""
     if isinstance(part, NormalMixture):
         return part.given(CONTEXT).sample, part.given(CONTEXT).log_density
+    if isinstance(part, Proposal):
+        return part.given(CONTEXT).sample, lambda points: part.given(CONTEXT).weigh(points)[0]
     return partial(part.sample, CONTEXT), partial(part.log_density, context=CONTEXT)
 
 
@@ -91,7 +93,7 @@ def test_importance_weights_estimate_integrals():
     """E_q[f / q] over visited ranges is the integral of f: 4 for f = 1 and 4/3 for f = x^2."""
     proposal = whole().requires_grad_(False)
     drawn = proposal.sample(CONTEXT, 100_000, torch.Generator().manual_seed(0))
-    inverse = torch.exp(-proposal.log_density(drawn, CONTEXT)) * (drawn.abs() <= 1).all(dim=-1)
+    inverse = torch.exp(-proposal.given(CONTEXT).weigh(drawn)[0]) * (drawn.abs() <= 1).all(dim=-1)
     assert inverse.mean(dim=1).tolist() == pytest.approx([4, 4], rel=0.02)
     assert (inverse * drawn[..., 0] ** 2).mean(dim=1).tolist() == pytest.approx([4 / 3] * 2, rel=0.04)
 
@@ -104,7 +106,7 @@ def test_what_is_asked_once_is_what_is_asked_each_time():
     assert torch.equal(drawn, proposal.sample(CONTEXT, 500, torch.Generator().manual_seed(0)))
     points = torch.cat([drawn, torch.full((2, 1, 2), 40.0)], dim=1)
     log_density, base = given.weigh(points)
-    assert torch.equal(log_density, proposal.log_density(points, CONTEXT)) and torch.equal(base, given.base(points))
+    assert torch.equal(log_density, proposal.given(CONTEXT).weigh(points)[0]) and torch.equal(base, given.base(points))
     learned = proposal.learned.given(CONTEXT).log_density(points)
     near = learned > -5
     assert near.sum() > 500 and torch.allclose(base[near], -learned[near], atol=1e-3)
@@ -147,9 +149,9 @@ def test_kernels_are_normals_round_visited_points():
 
 def test_the_whole_density_is_never_zero_inside_the_box_and_zero_outside_where_there_is_only_the_box():
     edge = torch.tensor([[[1.09, -1.09], [1.11, 0.0]]]).expand(2, -1, -1)
-    assert whole().log_density(edge, CONTEXT).isfinite().all()
+    assert whole().given(CONTEXT).weigh(edge)[0].isfinite().all()
     box = Proposal(2, 0, ProposalConfig(box=1.0, tube=0, kernels=0, learned=0), between=False, num_centres=0)
-    assert box.log_density(edge[:1], torch.zeros(1, 0))[0].tolist() == pytest.approx([-2 * math.log(2.2), -math.inf])
+    assert box.given(torch.zeros(1, 0)).weigh(edge[:1])[0][0].tolist() == pytest.approx([-2 * math.log(2.2), -math.inf])
 
 
 def counted(proposal, num_samples, seed):

@@ -201,10 +201,6 @@ class Proposal(nn.Module):
         """(B, C) -> (B, num_samples, D); see `ProposalGiven.sample`."""
         return self.given(context).sample(num_samples, generator)
 
-    def log_density(self, candidates: Tensor, context: Tensor) -> Tensor:
-        """(B, N, D), (B, C) -> (B, N), exact."""
-        return self.given(context).weigh(candidates)[0]
-
 
 @dataclass(frozen=True, eq=False)
 class ProposalGiven:
