@@ -106,7 +106,7 @@ def valley_quality(recipe: str, seed: int, num_pairs: int, on_step: Callable[[],
 def mixture_error(loss: str, seed: int) -> float:
     """Mean square error [nats^2] of -E - log Z against the log-density of a known mixture of normals, on 5,000 fresh samples."""
     rng = np.random.default_rng(seed)
-    proposal = ProposalConfig(box=0.35, kernels=0.65, tube=0.0, learned=0.0)
+    proposal = ProposalConfig(box=0.35, kernels=0.65, learned=0.0)
     config = EnergyConfig(
         loss=loss,  # type: ignore[arg-type]
         noise=0.0,

@@ -314,8 +314,9 @@ def fit_arcs(latents, points_per_way):
 def sides(model):
     """Share of ways above, and share of ways that stay on one side in their middle third; 400 ways between 20 pairs of ends."""
     above, generator = [], rng()
+    drawn = replace(FAITHFUL, proposals=32)  # of 16 candidates none lies below once in 300 times: .7^16
     for path in arcs(20, seed=1):
-        ways = model.sample_ways(path[0], path[-1], 20, STRATA, FAITHFUL, generator)
+        ways = model.sample_ways(path[0], path[-1], 20, STRATA, drawn, generator)
         above.append(ways[:, 8:17, 1] > 0)
     above = np.concatenate(above)
     return above.mean(), (above.all(axis=1) | ~above.any(axis=1)).mean()
@@ -328,7 +329,7 @@ def two_ways():
 
 @pytest.mark.slow
 def test_all_points_of_a_way_share_its_latent(two_ways):
-    """With two latents each way stays on its side (measured: 1.00, 0.997 with two other seeds), above with 0.70."""
+    """With two latents each way stays on its side (measured: 1.00 with two other seeds, too), above with 0.70."""
     above, consistent = sides(two_ways)
     assert above == pytest.approx(0.7, abs=0.1)
     assert consistent > 0.98

@@ -20,8 +20,8 @@ from planner.energy.train import Batch, DivergedError, energy_loss, fit_points, 
 from planner.storage import bytes_to_tensors, tensors_to_bytes
 
 NO_CONTEXT = np.zeros((1, 0), np.float32)
-FREE = ProposalConfig(box=0.5, tube=0.0, kernels=0.5, learned=0.0)  # needs no context
-LEARNED = ProposalConfig(box=0.1, tube=0.0, kernels=0.2, learned=0.7)
+FREE = ProposalConfig(box=0.5, kernels=0.5, learned=0.0)  # needs no context
+LEARNED = ProposalConfig(box=0.1, kernels=0.2, learned=0.7)
 TINY = {"hidden": 16, "layers": 2, "batch_size": 64, "proposal_batch": 64, "num_negatives": 16}
 
 
@@ -240,7 +240,7 @@ def fits():
     paths = np.linspace(points[:50], points[50:], 9, axis=1)
     weights = np.ones(50, np.float32)
     between = EnergyConfig(
-        **TINY, train_steps=3, latents=2, points_per_way=4, octaves=1, proposal=ProposalConfig(kernels=0.1, learned=0.6)
+        **TINY, train_steps=3, latents=2, points_per_way=4, octaves=1, proposal=ProposalConfig(kernels=0.1, learned=0.8)
     )
     plain, learned = (EnergyConfig(**TINY, train_steps=3, proposal=proposal) for proposal in (FREE, LEARNED))
     return {
@@ -404,7 +404,7 @@ def test_bad_data_is_refused_by_name(change, word):
 
 
 def test_a_positive_where_the_proposal_cannot_reach_is_refused():
-    config = EnergyConfig(**TINY, train_steps=200, noise=0.2, proposal=ProposalConfig(box=1.0, tube=0.0, learned=0.0))
+    config = EnergyConfig(**TINY, train_steps=200, noise=0.2, proposal=ProposalConfig(box=1.0, learned=0.0))
     with pytest.raises(ValueError, match="density is zero where a positive lies"):
         fit_points(follow_the_context(100)[1], None, None, config, seed=0)
 
@@ -500,6 +500,8 @@ def test_a_wrong_setting_is_refused_by_name(change, word):
 def test_settings_of_another_version_are_refused():
     settings = asdict(EnergyConfig())
     assert EnergyConfig.from_settings(json.loads(json.dumps(settings))) == EnergyConfig()
-    for other in ({**settings, "strata": 25}, {name: value for name, value in settings.items() if name != "proposal"}):
+    without = {name: value for name, value in settings.items() if name != "proposal"}
+    tube = {**settings, "proposal": {**settings["proposal"], "tube": 0.2}}
+    for other in ({**settings, "strata": 25}, without, tube):
         with pytest.raises(ValueError, match="another version"):
             EnergyConfig.from_settings(other)

@@ -140,9 +140,9 @@ def test_samples_are_fixed_by_the_generator_and_lie_in_the_box(num_samples, untr
 
 def test_in_maps_candidates_come_from_all_over_and_a_way_is_told_without_noise():
     """Whatever the config says: what is learned of places beside the energy would be learned by heart."""
-    config = replace(TINY, latents=3, noise=0.1, proposal=ProposalConfig(box=0.5, tube=0.5, learned=0.0), batch_size=20)
+    config = replace(TINY, latents=3, noise=0.1, proposal=ProposalConfig(box=0.5, kernels=0.5, learned=0.0), batch_size=20)
     used = fit(TRAINED, config).model.config
-    assert used.proposal == ProposalConfig(box=1.0, tube=0.0, learned=0.0)
+    assert used.proposal == ProposalConfig(box=1.0, learned=0.0)
     assert (used.latents, used.noise, used.points_per_way, used.batch_size) == (1, 0.0, 8, 16)
 
 

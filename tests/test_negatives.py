@@ -14,7 +14,7 @@ from planner.energy.train import Batch, energy_loss, make_model
 
 LOSS_OF = {name: loss for loss, names in NEGATIVES_OF.items() for name in names}  # one that takes them
 PAIRS = [(loss, name) for loss, names in NEGATIVES_OF.items() for name in names]
-LINE = ProposalConfig(box=0.5, tube=0.0, kernels=0.5, learned=0.0, kernel_width=0.2)
+LINE = ProposalConfig(box=0.5, kernels=0.5, learned=0.0, kernel_width=0.2)
 
 
 def seeded(seed=0):
@@ -174,7 +174,7 @@ def test_chains_that_go_on_arrive_where_one_alone_does_not():
     def energy(candidates, context):
         return 5 * (candidates - 0.8).square().sum(dim=-1)
 
-    config = ProposalConfig(box=1e-6, kernels=1 - 1e-6, tube=0.0, learned=0.0, kernel_width=0.01)
+    config = ProposalConfig(box=1e-6, kernels=1 - 1e-6, learned=0.0, kernel_width=0.01)
     chains = make_negatives(EnergyConfig(loss="cd", negatives="langevin"), Proposal(1, 0, config, False, 1))
     generator, positive, context = seeded(), torch.zeros(1, 1, 1), torch.zeros(1, 0)
     means = [float(chains.draw(positive, context, 5_000, energy, generator).points.mean()) for _ in range(30)]

@@ -197,6 +197,20 @@ def test_a_stored_cvae_draws_the_same(experience):
     assert np.array_equal(*draws)
 
 
+def test_a_cvae_learns_about_the_squares_of_start_and_goal(experience):
+    """As the energy model does; begun within 0.1."""
+    sampler = fit_cvae_sampler(experience)
+    grids, step = sampler.model.grids, typical_step(sampler.experience.trajectories)
+    span = np.ptp(sampler.experience.goals, axis=0)
+    assert np.allclose(grids.sides[0], np.maximum(3 * step, span / grids.last[0].item()), rtol=1e-4)
+    assert grids.features.abs().max() > 0.1 + 1e-4
+    ends = torch.as_tensor(sampler.experience.goals[[0, 9]], dtype=torch.float32)[:, None].expand(-1, 20, -1)
+    before = sampler.model.imagine(*ends, torch.zeros(20, 0), torch.Generator().manual_seed(0))
+    grids.features.data += torch.randn(grids.features.shape, generator=torch.Generator().manual_seed(0))
+    after = sampler.model.imagine(*ends, torch.zeros(20, 0), torch.Generator().manual_seed(0))
+    assert not torch.allclose(before, after, atol=1e-3)
+
+
 def test_a_cvae_tells_its_progress_and_when_it_diverges(experience):
     seen, experience = [], with_pieces(experience)
     CvaeSampler.fit(experience, CvaeConfig(hidden=4, train_steps=3, batch_size=8), lambda step, loss: seen.append(step))

@@ -16,7 +16,7 @@ METHODS = {
     "descent": SamplingConfig(method="descent", descent_steps=40, descent_rate=0.004),
 }
 NOTHING = torch.zeros(1, 0)  # the one context of an unconditional energy
-BOX = ProposalConfig(box=1.0, tube=0.0, kernels=0.0, learned=0.0)
+BOX = ProposalConfig(box=1.0, kernels=0.0, learned=0.0)
 
 
 def seeded(seed=0):
@@ -178,7 +178,7 @@ def test_an_energy_is_relative_to_the_learned_part(name, share):
     """A network that says nothing leaves what was learned: here a normal about (-0.4, 0.3), of sd 0.1. So many lie within 0.1 of
     its mean: by resampling at temperature 0.5 as of a normal of half the variance, by descent all that do not begin far off.
     """
-    config = ProposalConfig(box=0.1, tube=0, kernels=0, learned=0.9, components=1)
+    config = ProposalConfig(box=0.1, kernels=0, learned=0.9, components=1)
     proposal = Proposal(2, 2, config, between=False, num_centres=0)
     last = proposal.learned.network[-1]
     width = (math.log(0.1) - math.log(0.003)) / (math.log(1.0) - math.log(0.003))

@@ -78,7 +78,7 @@ class BetweenModel:
         check_finite(pictures=pictures)
         if pictures.shape != (len(paths), layout.size):
             raise ValueError(f"pictures must be ({len(paths)}, {layout.size}), one per path, got {pictures.shape}")
-        proposal = ProposalConfig(box=1.0, tube=0.0, kernels=0.0, learned=0.0)
+        proposal = ProposalConfig(box=1.0, kernels=0.0, learned=0.0)
         ways = POINTS_PER_WAY * max(1, config.batch_size // POINTS_PER_WAY)
         noise = 0.0  # what lies in a wall must not be taken for the way
         config = replace(config, proposal=proposal, latents=1, points_per_way=POINTS_PER_WAY, batch_size=ways, noise=noise)
@@ -136,7 +136,7 @@ class BetweenModel:
         rng: np.random.Generator,
         picture: Array = _NO_PICTURE,
     ) -> Array:
-        """(G,), (G,) -> (num_ways, strata, G): points at even fractions of the way, all of one way with the same latent z.
+        """(G,), (G,) -> (num_ways, strata, G): points at even fractions of the way, all of one way with the same latent z, by z.
 
         The k-th of n fractions is k / (n + 1), give or take a tenth of 1 / (n + 1): drawn anywhere in its stratum, a few nodes
         might leave most of the way to one link.
@@ -146,12 +146,12 @@ class BetweenModel:
         context = self.model.see(self.contexts(start, goal, fractions, picture))
         log_prior = self.model.network.log_prior(context[:1])[0]
         kinds = torch.multinomial(log_prior.exp(), num_ways, replacement=True, generator=generator)
-        ways = torch.empty(num_ways, strata, len(start))
-        for kind in kinds.unique().tolist():
-            own = kinds == kind
-            drawn = self.model.draw(self._energy_of(kind), context, int(own.sum()), config, generator)
-            ways[own] = drawn.points.movedim(0, 1)  # systematic draws: each way takes the next of every stratum
-        return self.model.denormalise(ways)
+        ways = []
+        for kind, count in enumerate(kinds.bincount().tolist()):
+            if count:
+                drawn = self.model.draw(self._energy_of(kind), context, count, config, generator)
+                ways.append(drawn.points.movedim(0, 1))  # systematic draws: each way takes the next of every stratum
+        return self.model.denormalise(torch.cat(ways))
 
     def contexts(self, start: Array, goal: Array, fractions: Array, picture: Array = _NO_PICTURE) -> Array:
         """(G,), (G,), (U,), (P,) -> (U, 2 G + 1 + P)"""

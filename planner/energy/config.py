@@ -24,21 +24,19 @@ class ProposalConfig:
     """Shares of the known densities that candidates are drawn from; see `proposals`."""
 
     box: float = 0.1  # uniform over the visited range and a little more: keeps the support whole
-    tube: float = 0.2  # along the straight line between two ends; only where the context holds them
     kernels: float = 0.0  # around visited points: what a learned part cannot do without a context
-    learned: float = 0.7  # a mixture of normals learnt beside the energy
+    learned: float = 0.9  # a mixture of normals learnt beside the energy
     kernel_width: float = 0.1  # standard deviation [visited ranges, -1 to 1]
-    tube_width: float = 0.05  # likewise
     components: int = 8  # of the learned mixture
 
     def __post_init__(self) -> None:
-        shares = (self.box, self.tube, self.kernels, self.learned)
+        shares = (self.box, self.kernels, self.learned)
         if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
-            raise ValueError(f"box, tube, kernels and learned are shares: none negative, their sum 1; got {shares}")
+            raise ValueError(f"box, kernels and learned are shares: none negative, their sum 1; got {shares}")
         if self.box == 0:
             raise ValueError("box must be positive: without it the proposal's density is zero somewhere")
-        if self.kernel_width <= 0 or self.tube_width <= 0 or self.components < 1:
-            raise ValueError("kernel_width and tube_width must be positive, components at least 1")
+        if self.kernel_width <= 0 or self.components < 1:
+            raise ValueError("kernel_width must be positive, components at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +91,10 @@ class EnergyConfig:
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> EnergyConfig:
         """From what `asdict` gave, or JSON made of it. ValueError for settings of another version."""
-        if set(settings) != set(cls.__dataclass_fields__):
+        proposal = settings.get("proposal", {})
+        if (set(settings), set(proposal)) != (set(cls.__dataclass_fields__), set(ProposalConfig.__dataclass_fields__)):
             raise ValueError("its energy model is of another version of this project; train it again")
-        return cls(**{**settings, "proposal": ProposalConfig(**settings["proposal"])})
+        return cls(**{**settings, "proposal": ProposalConfig(**proposal)})
 
 
 UNUSED_IN_MAPS = {"octaves", "latents", "proposal", "proposal_batch", "points_per_way", "noise"}
@@ -105,7 +104,7 @@ ENERGY_IN_MAPS = EnergyConfig(hidden=64, layers=2, num_negatives=64, train_steps
 @dataclass(frozen=True, kw_only=True)
 class SamplingConfig:
     method: MethodName = "sir"  # descent is the historical choice; it collapses into dips
-    proposals: int = 16  # sir: candidates per context, at least; never fewer than twice the samples
+    proposals: int = 16  # sir: candidates per context, at least; never fewer than twice the samples. Rare latents need more
     least_effective: float = 0.15  # sir: effective share of the candidates below which a draw warns; never below 1 of them
     temperature: float = 0.5  # 1 is faithful to the data, lower is sharper
     langevin_steps: int = 60

@@ -92,24 +92,6 @@ class Kernels(nn.Module):
         return kernel_log_density(candidates, self.centres, self.width)
 
 
-class Tube(nn.Module):
-    """Round the straight line between start and goal, all along it; the context is (start, goal, ..., fraction)."""
-
-    def __init__(self, size: int, width: float) -> None:
-        super().__init__()
-        self.size, self.width = size, width
-
-    def sample(self, context: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
-        start, goal, _ = split_between(context[:, None], self.size)
-        along = torch.rand(len(context), num_samples, 1, generator=generator)
-        noise = torch.randn(len(context), num_samples, start.shape[-1], generator=generator)
-        return torch.lerp(start, goal, along) + self.width * noise
-
-    def log_density(self, candidates: Tensor, context: Tensor) -> Tensor:
-        start, goal, _ = split_between(context[:, None], self.size)
-        return tube_log_density(candidates, start, goal, self.width)
-
-
 @dataclass(frozen=True, eq=False)
 class Normals:
     """A mixture of axis-aligned normals in each of B contexts."""
@@ -160,21 +142,17 @@ class NormalMixture(nn.Module):
 class Proposal(nn.Module):
     """A mixture of known densities; those with share 0 are left out.
 
-    The box keeps the support whole, the tube finds the straight way, visited points find the way round a wall, and what is
-    learned finds what the context asks for.
+    The box keeps the support whole, what is learned finds what the context asks for; without a context, visited points do.
     """
 
     def __init__(self, size: int, context_size: int, config: ProposalConfig, between: bool, num_centres: int) -> None:
         super().__init__()
-        if config.tube and not between:
-            raise ValueError("the tube runs from a start to a goal; without these in the context set proposal.tube to 0")
         if config.learned and not context_size:
             raise ValueError("a learned proposal needs a context; without one set proposal.learned to 0")
-        shares = {"box": config.box, "tube": config.tube, "kernels": config.kernels, "learned": config.learned}
+        shares = {"box": config.box, "kernels": config.kernels, "learned": config.learned}
         self.shares = {name: share for name, share in shares.items() if share > 0}
         makers: dict[str, Callable[[], nn.Module]] = {
             "box": lambda: Box(size),
-            "tube": lambda: Tube(size, config.tube_width),
             "kernels": lambda: Kernels(num_centres, size, config.kernel_width),
             "learned": lambda: NormalMixture(size, context_size, config.components, between),
         }
@@ -238,28 +216,6 @@ def _base(candidates: Tensor, log_density: Tensor | None) -> Tensor:
     if log_density is None:
         return candidates.new_zeros(candidates.shape[:2])
     return -torch.logaddexp(log_density, torch.full_like(log_density, _LEAST_LOG_DENSITY))
-
-
-def tube_log_density(points: Tensor, start: Tensor, goal: Tensor, width: float) -> Tensor:
-    """Log-density (...) of start + t (goal - start) + noise, t uniform in [0, 1] and noise normal with sd `width`.
-
-    Split along and across the line: across it is a normal of one dimension less, along it is a uniform smeared by a
-    normal, [Phi(a / w) - Phi((a - L) / w)] / L with a the position along the line and L its length.
-    """
-    size = points.shape[-1]
-    line = goal - start
-    length = line.norm(dim=-1).clamp_min(1e-4)  # a shorter line is a point, to rounding
-    offset = points - start
-    along = (offset * line).sum(dim=-1) / length
-    across = (offset.square().sum(dim=-1) - along.square()).clamp_min(0.0)
-    log_across = -across / (2 * width**2) - (size - 1) * (math.log(width) + 0.5 * math.log(2 * math.pi))
-    # log of a difference of two normal tails, taken on the side where neither rounds to 1
-    near, far = along / width, (along - length) / width
-    flip = near + far > 0
-    upper, lower = torch.where(flip, -far, near), torch.where(flip, -near, far)
-    log_upper, log_lower = torch.special.log_ndtr(upper), torch.special.log_ndtr(lower)
-    log_along = log_upper + torch.log1p(-torch.exp((log_lower - log_upper).clamp_max(-1e-7))) - length.log()
-    return log_across + log_along
 
 
 def kernel_log_density(points: Tensor, centres: Tensor, width: float) -> Tensor:

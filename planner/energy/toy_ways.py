@@ -23,7 +23,7 @@ HISTORICAL_VALLEY_ENERGY = EnergyConfig(
     octaves=0,
     noise=0.0,
     num_negatives=32,
-    proposal=ProposalConfig(box=1.0, tube=0.0, kernels=0.0, learned=0.0),
+    proposal=ProposalConfig(box=1.0, kernels=0.0, learned=0.0),
 )
 HISTORICAL_VALLEY_SAMPLING = SamplingConfig(method="descent", descent_steps=20, descent_rate=0.02)
 CORRIDOR_ENERGY = EnergyConfig(noise=0.01)  # one for all dimensions

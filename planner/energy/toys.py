@@ -27,7 +27,7 @@ HISTORICAL_ENERGY = EnergyConfig(
     noise=0.0,
     train_steps=2_500,
     num_negatives=128,
-    proposal=ProposalConfig(box=1.0, kernels=0.0, tube=0.0, learned=0.0),
+    proposal=ProposalConfig(box=1.0, kernels=0.0, learned=0.0),
 )
 HISTORICAL_SAMPLING = SamplingConfig(method="descent", descent_steps=20, descent_rate=0.005)
 
@@ -62,7 +62,7 @@ def toy_energy(loss: str = "rnce", negatives: str | None = None) -> EnergyConfig
         flatness=0.0 if loss == "hinge" else 10.0,
         noise=0.01,
         l2=0.1,
-        proposal=ProposalConfig(box=0.35, kernels=0.65, tube=0.0, learned=0.0, kernel_width=0.08),
+        proposal=ProposalConfig(box=0.35, kernels=0.65, learned=0.0, kernel_width=0.08),
     )
 
 

@@ -56,7 +56,7 @@ class CvaeSampler:
         else:
             (paths, weights), per_way = experience.paths, 1
             pictures = np.zeros((len(paths), 0), np.float32)
-            model.places.fit(experience.goals, typical_step(experience.trajectories))
+            model.fit(experience.goals, typical_step(experience.trajectories))
         _train(model, paths, weights, pictures, per_way, config, experience.seed, on_step)
         return cls(model.eval().requires_grad_(False), experience, config)
 

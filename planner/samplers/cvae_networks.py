@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..energy.networks import mlp
-from ..features import PlaceWaves
+from ..features import PlaceGrids, PlaceWaves
 from ..layout import Layout
 from ..value_maps import WayFeatures, square_centres, square_of
 
@@ -21,13 +22,14 @@ class CvaeConfig:
     hidden: int = 128
     layers: int = 3  # of `Cvae`; `LayoutCvae` has 2
     waves: int = 32  # of `PlaceWaves`
+    features: int = 4  # of each of the `PlaceGrids` of start and goal
     beta: float = 1.0  # weight of the KL term; the likelihood's scale is learnt, so that 1 is the bound itself
     train_steps: int = 3_000
     batch_size: int = 512
     learning_rate: float = 2e-3  # falls to 0 along a cosine
 
     def __post_init__(self) -> None:
-        for name in ("latent", "hidden", "layers", "waves", "train_steps", "batch_size"):
+        for name in ("latent", "hidden", "layers", "waves", "features", "train_steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.beta < 0 or self.learning_rate <= 0:
@@ -38,16 +40,25 @@ CVAE_IN_MAPS = CvaeConfig(train_steps=3_000, batch_size=256, learning_rate=5e-3)
 
 
 class Cvae(nn.Module):
-    """q(z | x, start, goal) and p(x | start, goal, z) = N(mean, scale), with z ~ N(0, 1); places in env units."""
+    """q(z | x, start, goal) and p(x | start, goal, z) = N(mean, scale), with z ~ N(0, 1); places in env units.
+
+    Start and goal are told apart by squares, as those of the energy model are (`EnergyModel.widen`).
+    """
 
     def __init__(self, goal_size: int, config: CvaeConfig) -> None:
         super().__init__()
         self.goal_size, self.latent = goal_size, config.latent
         self.places = PlaceWaves(goal_size, config.waves)
-        ends = 2 * self.places.size
+        self.grids = PlaceGrids(goal_size, config.features)
+        ends = 2 * (self.places.size + self.grids.size)
         self.encoder = mlp(ends + self.places.size, config.hidden, config.layers, 2 * config.latent)
         self.decoder = mlp(ends + config.latent, config.hidden, config.layers, goal_size)
         self.log_scale = nn.Parameter(torch.full((goal_size,), -1.0))
+
+    def fit(self, goals: NDArray, step_length: float) -> None:
+        """Set where visited goals (N, G) lie, for a typical step [goal units]."""
+        self.places.fit(goals, step_length)
+        self.grids.fit(goals, step_length)
 
     def loss(
         self, points: Tensor, starts: Tensor, goals: Tensor, pictures: Tensor, beta: float, generator: torch.Generator
@@ -81,7 +92,7 @@ class Cvae(nn.Module):
         return self.places.low + (within + 1) / 2 * self.places.range
 
     def _ends(self, starts: Tensor, goals: Tensor) -> Tensor:
-        return torch.cat([self.places(starts), self.places(goals)], dim=1)
+        return torch.cat([see(end) for end in (starts, goals) for see in (self.places, self.grids)], dim=1)
 
 
 class LayoutCvae(nn.Module):
