@@ -13,7 +13,7 @@ from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 
-from .data import VisitedPlaces
+from .data import LINE_SLACK, VisitedPlaces
 
 Array = NDArray[np.floating]
 
@@ -21,7 +21,6 @@ Array = NDArray[np.floating]
 _SIDE, _WIDEST_SIDE = 0.3, 1.0
 _MOST_SQUARES = 1_000_000
 _FINER = 3  # looks at a square along each side, to tell where nobody has been
-_SLACK = 2.0  # as in `VisitedPlaces.hold_lines`
 _WIDEST_GAP = 1.5  # where visits are farther apart than this, they are taken to be no farther [typical moves]
 _WALL = 1e6  # costs of a unit of length where nobody has been
 _SHORTEST_PIECE = 16  # points of a line that a chord takes the place of
@@ -43,7 +42,7 @@ class Squares:
         """
         if places.shape[1] > 3:
             return None
-        margin = _SLACK * visited.within + 2 * move  # the border is where nobody has been
+        margin = LINE_SLACK * visited.within + 2 * move  # the border is where nobody has been
         low, spans = places.min(axis=0) - margin, np.ptp(places, axis=0) + 2 * margin
         side = max(_SIDE * move, float((np.prod(spans) / _MOST_SQUARES) ** (1 / len(spans))))
         if side > _WIDEST_SIDE * move:
@@ -53,7 +52,7 @@ class Squares:
         finer = side / _FINER
         been = _been(visited, low + finer * np.moveaxis(np.indices(_FINER * shape), 0, -1), finer, _WIDEST_GAP * move)
         middle = tuple([slice(None, None, _FINER)] * len(shape))
-        clear = _depths(been, finer)[middle] - _SLACK * visited.within
+        clear = _depths(been, finer)[middle] - LINE_SLACK * visited.within
         costs = 1 + weight * np.clip(1 - clear / clearance, 0, 1) ** 2
         return cls(np.where(been[middle], costs, _WALL), low, side)
 
@@ -147,12 +146,12 @@ def _been(visited: VisitedPlaces, places: Array, spacing: float, widest: float) 
     adds is taken away again by so much from its border (a morphological closing, by a radius of each place's own). A wall
     with sparse visits on both sides may be filled all the same, unless it is six moves thick at `_WIDEST_GAP`.
     """
-    most = _SLACK * max(visited.within, widest) * (1 + 1e-9)
+    most = LINE_SLACK * max(visited.within, widest) * (1 + 1e-9)
     gaps, spacings = visited.gaps(places, most, widest)
-    reached = gaps <= _SLACK * spacings * (1 + 1e-9)
+    reached = gaps <= LINE_SLACK * spacings * (1 + 1e-9)
     depths = _depths(reached, spacing)
-    near = gaps <= _SLACK * visited.within * (1 + 1e-9)
-    return near | (reached & (depths > _SLACK * (spacings - visited.within)))
+    near = gaps <= LINE_SLACK * visited.within * (1 + 1e-9)
+    return near | (reached & (depths > LINE_SLACK * (spacings - visited.within)))
 
 
 def _depths(inside: NDArray[np.bool_], spacing: float) -> Array:

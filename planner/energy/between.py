@@ -136,10 +136,10 @@ class BetweenModel:
         rng: np.random.Generator,
         picture: Array = _NO_PICTURE,
     ) -> Array:
-        """(G,), (G,) -> (num_ways, strata, G): points at even fractions of the way, all of one way with the same latent z, by z.
+        """(G,), (G,) -> (num_ways, strata, G): points at even fractions of the way, all of one way with the same latent z.
 
-        The k-th of n fractions is k / (n + 1), give or take a tenth of 1 / (n + 1): drawn anywhere in its stratum, a few nodes
-        might leave most of the way to one link.
+        Ways of one z follow each other. The k-th of n fractions is k / (n + 1), give or take a tenth of 1 / (n + 1): drawn
+        anywhere in its stratum, a few nodes might leave most of the way to one link.
         """
         generator = generator_from(rng)
         fractions = (np.arange(1, strata + 1) + rng.uniform(-_JITTER, _JITTER, strata)) / (strata + 1)

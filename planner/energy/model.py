@@ -72,7 +72,7 @@ class EnergyModel(nn.Module):
 
         Two places at a wall's two sides are close, but the ways from them may be far apart. For a fifth of the far pairs in a
         15-cell maze a network that is given their coordinates alone imagined three in ten of the nodes or more off the way, with
-        squares for one or two in a hundred.
+        squares for two or three in a hundred.
         """
         if self.places is None:
             return context
