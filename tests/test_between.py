@@ -227,7 +227,7 @@ def test_a_fit_that_diverges_says_so(rate, negatives):
 
 def test_a_starved_draw_warns(untrained):
     config = SamplingConfig(proposals=64, temperature=1e-3)
-    with pytest.warns(UserWarning, match="rests on less than 15% of its candidates"):
+    with pytest.warns(UserWarning, match="rests on less than 10% of its candidates"):
         untrained.sample(START, GOAL, 20, config, rng())
 
 

@@ -461,7 +461,7 @@ def test_a_starved_draw_warns(three_normals):
     generator = generator_from(np.random.default_rng(0))
     drawn = make_sampling(config)(three_normals.network, three_normals.proposal, torch.zeros(1, 0), 20, generator)
     assert float(drawn.effective) < 0.1
-    with pytest.warns(UserWarning, match="rests on less than 15% of its candidates"):
+    with pytest.warns(UserWarning, match="rests on less than 10% of its candidates"):
         three_normals.sample(NO_CONTEXT, 20, config, np.random.default_rng(0))
 
 

@@ -105,7 +105,7 @@ ENERGY_IN_MAPS = EnergyConfig(hidden=64, layers=2, num_negatives=64, train_steps
 class SamplingConfig:
     method: MethodName = "sir"  # descent is the historical choice; it collapses into dips
     proposals: int = 12  # sir: candidates per context, at least; never fewer than twice the samples. Rare latents need more
-    least_effective: float = 0.15  # sir: effective share of the candidates below which a draw warns; never below 1 of them
+    least_effective: float = 0.1  # sir: effective share of the candidates below which a draw warns; never below 1 of them
     temperature: float = 0.5  # 1 is faithful to the data, lower is sharper
     langevin_steps: int = 60
     langevin_rate: float = 0.01  # first step size; the noise is sqrt(2 rate T) [visited ranges, -1 to 1]
