@@ -8,6 +8,7 @@ from torch import Tensor, nn
 _HIDDEN = 16  # channels of what is seen about a square
 _LOG_COSTS = -3.0, 5.0  # bounds of what a square costs: a wall must outweigh the longest way round ...
 _HASTE = 4.0  # ... and that within a training
+_WALL = 3.0  # by how much an occupied square is dearer before anything is learnt [log]
 _OUT = 1e6  # what is not reached yet
 _MOST = 8.0  # squares up to which a detour is told
 
@@ -18,6 +19,9 @@ class ValueMaps(nn.Module):
     What a square costs is learnt, from it and its eight neighbours; how costs add up along a way is not, so it holds for ways of
     any length in any map. A way goes from a square to one of its four neighbours, and each such step costs half of both, so that
     it costs the same there and back. Value iteration ends when nothing changes any more.
+
+    Occupied squares are dearer from the start. Without that a CVAE's training ended with walls that cost no more than the open
+    and corridors that cost fifty times as much, and its nodes led through walls: 0.87 of the goals in tuning mazes, with it 1.00.
     """
 
     def __init__(self) -> None:
@@ -27,7 +31,7 @@ class ValueMaps(nn.Module):
     def forward(self, pictures: Tensor, squares: Tensor) -> Tensor:
         """(B, X, Y), (B, K) indices of squares -> (B, K, X, Y): the cost from each of them to every square."""
         rows, columns = pictures.shape[1:]
-        cost = (_HASTE * self.cost(pictures[:, None])).clamp(*_LOG_COSTS).exp()  # (B, 1, X, Y)
+        cost = (_HASTE * self.cost(pictures[:, None]) + _WALL * pictures[:, None]).clamp(*_LOG_COSTS).exp()  # (B, 1, X, Y)
         at = nn.functional.one_hot(squares, rows * columns).unflatten(-1, (rows, columns))  # (B, K, X, Y)
         values = torch.where(at > 0, 0.0, _OUT)
         for _ in range(rows * columns):

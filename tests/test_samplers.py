@@ -197,6 +197,15 @@ def test_a_stored_cvae_draws_the_same(experience):
     assert np.array_equal(*draws)
 
 
+def test_a_cvae_of_another_version_is_refused(experience):
+    fitted = fit_cvae_sampler(experience, train_steps=1)
+    settings = fitted.settings()
+    without = {name: value for name, value in settings.items() if name != "features"}
+    for other, error in ((without, KeyError), ({**settings, "mixture": 3}, TypeError)):
+        with pytest.raises(error, match=r"features|mixture"):
+            CvaeSampler.from_tensors(fitted.tensors(), other, experience)
+
+
 def test_a_cvae_learns_about_the_squares_of_start_and_goal(experience):
     """As the energy model does; begun within 0.1."""
     sampler = fit_cvae_sampler(experience)
