@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from planner.data import LINE_SLACK
 from planner.energy import metrics
 from planner.energy.between import BetweenModel
 from planner.energy.config import EnergyConfig, ProposalConfig, SamplingConfig
@@ -172,7 +173,7 @@ def two_ways(latents: int, seed: int, on_step: Callable[[], None]) -> dict[str, 
     ends = world.paths(40, rng)[:, [0, -1]]
     ways = np.concatenate([between.sample_ways(start, goal, 100, 25, _FAITHFUL, rng) for start, goal in ends])  # (4000, 25, 2)
     above = ways[:, 8:17, 1] > 0  # near the ends the side cannot be told
-    open_places = ways[VisitedPlaces(visited).hold(ways, slack=2.0)][:10_000]
+    open_places = ways[VisitedPlaces(visited).hold(ways, slack=LINE_SLACK)][:10_000]
     return {
         "share_error": abs(float(above.mean()) - float((paths[:, 16, 1] > 0).mean())),
         "one_side": float((above.all(axis=1) | ~above.any(axis=1)).mean()),

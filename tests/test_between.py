@@ -7,6 +7,8 @@ import torch
 from planner.data import resample_by_arc_length
 from planner.energy.between import STRATA, BetweenModel, point_at
 from planner.energy.config import EnergyConfig, SamplingConfig
+from planner.energy.model import EnergyModel
+from planner.energy.sampling import Sample
 from planner.energy.train import DivergedError
 
 TINY = EnergyConfig(hidden=16, layers=2, train_steps=2, batch_size=64, proposal_batch=64)
@@ -114,7 +116,7 @@ def test_a_shorter_way_is_denser(bow):
 @pytest.mark.parametrize("num_samples", [1, 7, STRATA, 26, 60])
 @pytest.mark.parametrize("method", ["sir", "langevin", "descent"])
 def test_samples_are_fixed_by_the_generator(method, num_samples, untrained):
-    config = SamplingConfig(method=method, temperature=5.0, langevin_steps=5, least_effective=0.0)
+    config = SamplingConfig(method=method, temperature=5.0, langevin_steps=5, least_effective=0.0)  # untrained it would warn
     draws = [untrained.sample(START, GOAL, num_samples, config, rng(seed)) for seed in (0, 0, 1)]
     assert draws[0].shape == (num_samples, 2) and np.isfinite(draws[0]).all()
     assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])
@@ -139,6 +141,25 @@ def test_samples_come_from_all_strata_in_equal_numbers(num_samples, untrained, m
         assert counts.sum() == num_samples and np.ptp(counts) <= 1
         all_counts.append(counts)
     assert num_samples <= STRATA or len(np.unique(all_counts, axis=0)) > 10  # no stratum is favoured by the rounding
+
+
+def test_a_way_has_one_latent_and_latents_come_by_their_prior_in_random_order(monkeypatch):
+    """Here a point is the number of the latent that it was drawn with."""
+    model = fit(random_bows(100), replace(TINY, latents=3, points_per_way=4))
+
+    def numbered(self, energy, context, num_samples, *rest):
+        points = torch.rand(len(context), 5, 2)
+        kind = (self.network.each(points, context) - energy(points, context)[:, None]).abs().sum(dim=(0, 2)).argmin()
+        return Sample(kind.expand(len(context), num_samples, 2).float())
+
+    monkeypatch.setattr(EnergyModel, "draw", numbered)
+    monkeypatch.setattr(EnergyModel, "denormalise", lambda self, points: points.numpy())
+    monkeypatch.setattr(type(model.model.network), "log_prior", lambda self, context: torch.tensor([[0.6, 0.1, 0.3]]).log())
+    ways = model.sample_ways(START, GOAL, 2_000, 4, SamplingConfig(), rng())
+    assert ways.shape == (2_000, 4, 2) and (ways == ways[:, :1, :1]).all()
+    kinds = ways[:, 0, 0].astype(int)
+    for some in (kinds, kinds[:500]):
+        assert np.bincount(some) / len(some) == pytest.approx([0.6, 0.1, 0.3], abs=0.08)
 
 
 def test_points_are_drawn_at_even_fractions(untrained, monkeypatch):

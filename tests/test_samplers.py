@@ -213,11 +213,12 @@ def test_a_cvae_learns_about_the_squares_of_start_and_goal(experience):
     span = np.ptp(sampler.experience.goals, axis=0)
     assert np.allclose(grids.sides[0], np.maximum(3 * step, span / grids.last[0].item()), rtol=1e-4)
     assert grids.features.abs().max() > 0.1 + 1e-4
-    ends = torch.as_tensor(sampler.experience.goals[[0, 9]], dtype=torch.float32)[:, None].expand(-1, 20, -1)
-    before = sampler.model.imagine(*ends, torch.zeros(20, 0), torch.Generator().manual_seed(0))
-    grids.features.data += torch.randn(grids.features.shape, generator=torch.Generator().manual_seed(0))
-    after = sampler.model.imagine(*ends, torch.zeros(20, 0), torch.Generator().manual_seed(0))
-    assert not torch.allclose(before, after, atol=1e-3)
+    start, goal = torch.as_tensor(sampler.experience.goals[[0, 9]], dtype=torch.float32)[:, None]
+    there, back = sampler.model._ends(start, goal), sampler.model._ends(goal, start)
+    half = there.shape[1] // 2
+    assert torch.equal(there, torch.cat([back[:, half:], back[:, :half]], dim=1))
+    assert torch.equal(there[:, half - grids.size : half], grids(start)) and torch.equal(there[:, -grids.size :], grids(goal))
+    assert not torch.allclose(grids(start), grids(goal), atol=1e-3)
 
 
 def test_a_cvae_tells_its_progress_and_when_it_diverges(experience):
@@ -236,6 +237,7 @@ def test_a_cvae_tells_its_progress_and_when_it_diverges(experience):
         (EllipseSamplerConfig, {"slack": -0.1}),
         (EllipseSamplerConfig, {"candidates": 0}),
         (CvaeConfig, {"latent": 0}),
+        (CvaeConfig, {"features": 0}),
         (CvaeConfig, {"beta": -1.0}),
         (CvaeConfig, {"learning_rate": 0.0}),
     ],

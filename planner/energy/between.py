@@ -138,8 +138,8 @@ class BetweenModel:
     ) -> Array:
         """(G,), (G,) -> (num_ways, strata, G): points at even fractions of the way, all of one way with the same latent z.
 
-        Ways of one z follow each other. The k-th of n fractions is k / (n + 1), give or take a tenth of 1 / (n + 1): drawn
-        anywhere in its stratum, a few nodes might leave most of the way to one link.
+        The k-th of n fractions is k / (n + 1), give or take a tenth of 1 / (n + 1): drawn anywhere in its stratum, a few nodes
+        might leave most of the way to one link.
         """
         generator = generator_from(rng)
         fractions = (np.arange(1, strata + 1) + rng.uniform(-_JITTER, _JITTER, strata)) / (strata + 1)
@@ -151,7 +151,7 @@ class BetweenModel:
             if count:
                 drawn = self.model.draw(self._energy_of(kind), context, count, config, generator)
                 ways.append(drawn.points.movedim(0, 1))  # systematic draws: each way takes the next of every stratum
-        return self.model.denormalise(torch.cat(ways))
+        return self.model.denormalise(torch.cat(ways)[torch.randperm(num_ways, generator=generator)])
 
     def contexts(self, start: Array, goal: Array, fractions: Array, picture: Array = _NO_PICTURE) -> Array:
         """(G,), (G,), (U,), (P,) -> (U, 2 G + 1 + P)"""

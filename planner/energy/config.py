@@ -92,7 +92,7 @@ class EnergyConfig:
     def from_settings(cls, settings: Mapping[str, Any]) -> EnergyConfig:
         """From what `asdict` gave, or JSON made of it. ValueError for settings of another version."""
         proposal = settings.get("proposal", {})
-        if (set(settings), set(proposal)) != (set(cls.__dataclass_fields__), set(ProposalConfig.__dataclass_fields__)):
+        if set(settings) != set(cls.__dataclass_fields__) or set(proposal) != set(ProposalConfig.__dataclass_fields__):
             raise ValueError("its energy model is of another version of this project; train it again")
         return cls(**{**settings, "proposal": ProposalConfig(**proposal)})
 

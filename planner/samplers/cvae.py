@@ -74,8 +74,7 @@ class CvaeSampler:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], experience: Experience) -> CvaeSampler:
         """KeyError, TypeError or RuntimeError where they do not fit."""
-        # weights may fit by their shapes all the same, and mean another thing
-        if missing := set(asdict(CvaeConfig())) - set(settings):
+        if missing := set(asdict(CvaeConfig())) - set(settings):  # in many maps weights would fit all the same
             raise KeyError(f"settings of another version, without {', '.join(sorted(missing))}")
         config, layout = CvaeConfig(**settings), experience.layout
         model = Cvae(len(tensors["places.low"]), config) if layout is None else LayoutCvae(layout, config)

@@ -21,7 +21,7 @@ class CvaeConfig:
     latent: int = 8  # entries of z; HTM's 100 are for images
     hidden: int = 128
     layers: int = 3  # of `Cvae`; `LayoutCvae` has 2
-    waves: int = 32  # of `PlaceWaves`
+    waves: int = 32  # of `PlaceWaves`; of `Cvae` alone, and so is `features`
     features: int = 4  # of each of the `PlaceGrids` of start and goal
     beta: float = 1.0  # weight of the KL term; the likelihood's scale is learnt, so that 1 is the bound itself
     train_steps: int = 3_000
