@@ -79,6 +79,7 @@ def test_no_false_alarm_on_our_own_envs(name):
     assert verdict.problems == [] and {"render", "batch"} <= set(verdict.checks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ROBOTS)
 def test_no_false_alarm_on_envs_of_gymnasium_robotics(name):
     gym.register_envs(pytest.importorskip("gymnasium_robotics"))
