@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from planner.layout import Layout
-from planner.storage import DamagedError, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
+from thalweg.planner.many_maps.layout import Layout
+from thalweg.planner.storage import DamagedError, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
 
-from .at_rest import Rest
-from .policy import GoalActorCritic, GoalCritic, network_settings
+from .sac.policy import GoalActorCritic, GoalCritic, network_settings
+from .sac.stall_recovery import Rest
+
+if TYPE_CHECKING:
+    from .sac.sac import GoalSAC
 
 Array = NDArray[np.floating]
 
@@ -83,6 +86,11 @@ class GoalAgent:
             "layout": asdict(self.layout) if self.layout is not None else None,
         }
         return {_WEIGHTS: tensors_to_bytes(self.policy.state_dict()), _SETTINGS: json_to_bytes(settings)}
+
+
+def trained_agent(model: GoalSAC) -> GoalAgent:
+    """What a training leaves behind."""
+    return GoalAgent(model.policy, model.config.hidden, model.config.discount, model.layout)
 
 
 def load_agent(run: Path) -> GoalAgent:

@@ -16,11 +16,10 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from planner.storage import arrays_to_bytes, bytes_to_arrays, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
+from thalweg.planner.storage import arrays_to_bytes, bytes_to_arrays, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
 
-from .agent import GoalAgent, load_agent, space_mismatches
-from .sac import GoalSAC
-from .training import trained_agent
+from .agent import GoalAgent, load_agent, space_mismatches, trained_agent
+from .sac.sac import GoalSAC
 
 _OPTIMISERS, _REPLAY, _COUNTERS = "checkpoint/optimisers.safetensors", "checkpoint/replay.npz", "checkpoint/training.json"
 

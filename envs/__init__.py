@@ -1,27 +1,36 @@
-"""The worlds of Thalweg. Importing this package registers them with Gymnasium."""
+"""The worlds of Thalweg. Importing this package registers them with Gymnasium; gymnasium's entry point does it, too."""
 
 from typing import Any
 
-import gymnasium as gym
+from gymnasium.envs.registration import register, registry  # not `gymnasium`, which is still being imported when it calls us
 
-from .maps import FAMILIES, FLAT
+from .drawings import FAMILIES, FLAT
 
 
-def _register(name: str, single: str, vector: str, **kwargs: Any) -> None:
+def register_envs() -> None:
+    """What gymnasium's entry point calls; importing the package has done it."""
+
+
+def _register(name: str, entry_point: str, **kwargs: Any) -> None:
+    if name not in registry:
+        register(name, f"thalweg.envs.{entry_point}", **kwargs)
+
+
+def _register_point_mass(name: str, single: str, vector: str, **kwargs: Any) -> None:
     # Training episodes last 50 steps; an evaluation sets its own length (`gym.make(..., max_episode_steps=400)`).
-    gym.register(
+    _register(
         f"PointMass{name}-v0",
-        f"envs.point_mass:{single}",
-        vector_entry_point=f"envs.point_mass_vector:{vector}",
+        f"point_mass:{single}",
+        vector_entry_point=f"thalweg.envs.point_mass_vector:{vector}",
         max_episode_steps=50,
         kwargs=kwargs,
     )
 
 
-_register("", "PointMass", "PointMassVector", rows=FLAT, scale=10)
+_register_point_mass("", "PointMass", "PointMassVector", rows=FLAT, scale=10)
 for _family, _rows in FAMILIES.items():
     _scale = {"scale": 10} if _family == "U" else {}  # the main job's world is as it was measured
-    _register(_family, "PointMass", "PointMassVector", rows=_rows, **_scale)
-_register("RandomMaze", "random_maze_env", "random_maze_vector")
-gym.register("PointMassMazes-v0", "envs.mazes:PointMassMazes", max_episode_steps=50)
-gym.register("Particle-v0", "envs.particle:Particle", max_episode_steps=300)
+    _register_point_mass(_family, "PointMass", "PointMassVector", rows=_rows, **_scale)
+_register_point_mass("RandomMaze", "random_maze_env", "random_maze_vector")
+_register("PointMassMazes-v0", "mazes:PointMassMazes", max_episode_steps=50)
+_register("Particle-v0", "particle:Particle", max_episode_steps=300)

@@ -7,7 +7,6 @@ import importlib.util
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -16,11 +15,10 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TimeLimit
 
 from .adapter import GoalEnvAdapter, probe
-from .files import is_file, load_from_file, split
 from .guard import EnvError, GuardedEnv
 from .ogbench_maze import OGBenchMaze, is_ogbench_maze
+from .user_files import is_file, load_from_file
 
-_OURS = ("planner", "envs", "agents", "scripts")
 _REGISTRIES = ("gymnasium_robotics", "ogbench")  # packages that register their ids when imported
 _EPISODE_STEPS = 200  # of an env in a file that sets no limit
 
@@ -49,7 +47,7 @@ def load_batch(name: str, num_envs: int, **options: Any) -> VectorEnv:
 
     Other people's batches are not used: they cannot be adapted and guarded as their single envs are.
     """
-    if not is_file(name) and str(_spec(name).vector_entry_point).startswith("envs."):
+    if not is_file(name) and str(_spec(name).vector_entry_point).startswith("thalweg.envs."):
         try:
             return gym.make_vec(name, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **options)
         except Exception as error:
@@ -112,14 +110,13 @@ def _spec(name: str) -> EnvSpec:
 
 def _env_of_file(name: str, options: dict[str, Any]) -> gym.Env:
     """Run the file and call its class."""
-    path, _ = split(name)
     limit = options.pop("max_episode_steps", None)
     try:
         made = load_from_file(name)(**options)
     except EnvError:
         raise
     except Exception as error:
-        raise _cannot_be_made(name, error, path) from error
+        raise _cannot_be_made(name, error) from error
     if not isinstance(made, gym.Env):
         raise EnvError(f"{name} gives {type(made).__name__}, no gymnasium.Env; name an env's class, or a function that makes one")
     inner = made
@@ -133,17 +130,7 @@ def _env_of_file(name: str, options: dict[str, Any]) -> gym.Env:
     return TimeLimit(made, _EPISODE_STEPS if limit is None else int(limit))
 
 
-def _cannot_be_made(name: str, error: Exception, path: Path | None = None) -> EnvError:
-    if isinstance(error, ImportError) and error.name is not None and error.name.split(".")[0] in _OURS:
-        folder = error.name.split(".")[0]
-        where = "" if path is None else f" {path.parent / folder}"
-        return EnvError(
-            f"{name} imports {error.name}, but `{folder}` is the name of a package of Thalweg; rename your folder{where}, "
-            "or import what is in it from a module with another name"
-        )
-    package = getattr(error.obj, "__name__", "") if isinstance(error, AttributeError) else ""
-    if package in _OURS:
-        return EnvError(f"{name}: {error}; `{package}` is a package of Thalweg, so if a folder of yours is meant, rename that")
+def _cannot_be_made(name: str, error: Exception) -> EnvError:
     if isinstance(error, ImportError) and "relative import" in str(error):
         return EnvError(f"{name} cannot be made: {error}; a file is loaded by itself: import its neighbours by their plain names")
     absent = [package for package in _REGISTRIES if importlib.util.find_spec(package) is None]

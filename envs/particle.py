@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from .drawing import draw_world
-from .maps import FOUR_WALLS
+from .drawings import FOUR_WALLS
+from .frames import draw_world
 from .point_mass_world import Pairs, PointMassWorld
 
 Array = NDArray[np.floating]

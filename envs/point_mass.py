@@ -9,8 +9,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from .drawing import Overlay, draw_world
-from .maps import FLAT
+from .drawings import FLAT
+from .frames import Overlay, draw_world
 from .point_mass_world import Pairs, PointMassWorld
 from .random_maze import random_maze
 

@@ -11,8 +11,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from .drawing import draw_world
-from .maps import FLAT
+from .drawings import FLAT
+from .frames import draw_world
 from .point_mass_world import Pairs, PointMassWorld
 from .random_maze import random_maze
 

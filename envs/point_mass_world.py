@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from .maps import FLAT, long_scale
+from .drawings import FLAT, long_scale
 from .walls import WallMap, check_rows, wall_map
 
 Array = NDArray[np.floating]

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 
-from .maps import Rows
+from .drawings import Rows
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import NoPathError, Plan
+from .plan import NoPathError, Plan
 from .protocols import DistanceModel, Planner, StateSampler
 
 if TYPE_CHECKING:  # a planner checks what it is given, and experience is read with a planner's settings

@@ -9,10 +9,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import GoalEntries, Trajectory, VisitedPlaces
-from .graph_planner import config_for
-from .layout import Layout
-from .paths import paths_in_maps, training_paths
+from .data.coverage import VisitedPlaces
+from .data.trajectories import GoalEntries, Trajectory
+from .graph.stitched_paths import paths_in_maps, training_paths
+from .many_maps.layout import Layout
+from .planners.sampled_graph import config_for
 from .protocols import DistanceModel
 
 Array = NDArray[np.floating]

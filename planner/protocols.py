@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import Plan
+from .plan import Plan
 
 Array = NDArray[np.floating]
 

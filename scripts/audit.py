@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import DISTANCES, UsageError, make_folder, run
-from scripts.runs import Run, check_distance_for, load_run
+from thalweg.scripts.cli import DISTANCES, UsageError, make_folder, run
+from thalweg.scripts.runs import Run, check_distance_for, load_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from planner.audit import Drives, Pairs
-    from planner.protocols import GoalPolicy
+    from thalweg.planner.evaluation.audit import Drives, Pairs
+    from thalweg.planner.protocols import GoalPolicy
 
 
 _NO_PLAN = 1e9  # env steps: no goal is so far that there would be one
@@ -44,10 +44,10 @@ def main(options: Options) -> None:
     import numpy as np
     import torch
 
-    import envs  # noqa: F401 (registers ours)
-    from envs.loading import load_env
-    from planner.report import figure_to_png
-    from planner.storage import json_to_bytes
+    import thalweg.envs  # noqa: F401 (registers ours)
+    from thalweg.envs.loading import load_env
+    from thalweg.planner.evaluation.report import figure_to_png
+    from thalweg.planner.storage import json_to_bytes
 
     torch.set_num_threads(1)
     trained = load_run(options.run, options.progress)
@@ -88,7 +88,7 @@ def _known_pairs(trained: Run, env: Any, true_steps: Any, options: Options, rng:
     """`pairs`, held out, and `nodes`: against the map where the env has one, else against logged trajectories."""
     import numpy as np
 
-    from planner.audit import Pairs, logged_pairs, node_pairs, random_pairs
+    from thalweg.planner.evaluation.audit import Pairs, logged_pairs, node_pairs, random_pairs
 
     if true_steps is None:
         return {"pairs": logged_pairs(trained.trajectories, options.pairs, rng)}
@@ -102,7 +102,7 @@ def _known_pairs(trained: Run, env: Any, true_steps: Any, options: Options, rng:
 def _drive(trained: Run, policy: GoalPolicy, env: Any, true_steps: Any, options: Options) -> Drives:
     from tqdm import tqdm
 
-    from planner.audit import drive, near_goals
+    from thalweg.planner.evaluation.audit import drive, near_goals
 
     choose_goal = near_goals(trained.trajectories, int(options.max_edge), true_steps)
     with tqdm(total=options.drives, desc="drives", disable=not options.progress) as bar:
@@ -116,7 +116,7 @@ def _on_routes(trained: Run) -> GoalPolicy:
     """The agent, led along the clear way to its goal and by no plan."""
     from dataclasses import replace
 
-    from scripts.parts import make_policy
+    from thalweg.scripts.parts import make_policy
 
     policy: Any = make_policy(trained, "replay", num_nodes=1)
     return replace(policy, config=replace(policy.config, direct=_NO_PLAN))
@@ -131,7 +131,7 @@ def _audit(
 ) -> tuple[dict[str, Any], Any]:
     import numpy as np
 
-    from planner.audit import score, triangle_violation_rate, worst_edges
+    from thalweg.planner.evaluation.audit import score, triangle_violation_rate, worst_edges
 
     distance = trained.distance(name)
     predicted = {part: distance.paired(pairs.states, pairs.goals) for part, pairs in known.items()}
@@ -159,7 +159,7 @@ def _audit(
 
 
 def _controller(drives: Drives, max_edge: float) -> dict[str, Any]:
-    from planner.audit import longest_sure_edge, success_by_distance
+    from thalweg.planner.evaluation.audit import longest_sure_edge, success_by_distance
 
     rows = success_by_distance(drives, 3, int(max_edge))
     return {"drives": len(drives.taken), "longest_sure_edge": longest_sure_edge(rows), "success_by_distance": rows}
@@ -168,7 +168,7 @@ def _controller(drives: Drives, max_edge: float) -> dict[str, Any]:
 def _draw_calibration(predictions: dict[str, Any], pairs: Pairs, max_edge: float) -> Figure:
     from matplotlib.figure import Figure
 
-    from planner import pictures
+    from thalweg.planner.evaluation import pictures
 
     figure = Figure(figsize=(4 * len(predictions), 4), layout="constrained")
     for axes, (name, predicted) in zip(figure.subplots(1, len(predictions), squeeze=False)[0], predictions.items(), strict=True):
@@ -181,9 +181,9 @@ def _draw_worst(trained: Run, reports: dict[str, Any], truth: bool) -> Figure:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from envs.loading import load_env
-    from envs.walls_of import walls_of
-    from planner import pictures
+    from thalweg.envs.loading import load_env
+    from thalweg.envs.walls_of import walls_of
+    from thalweg.planner.evaluation import pictures
 
     env = load_env(trained.env, **trained.env_kwargs)
     walls = walls_of(env)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from scripts.common import UsageError, parse_env_kwargs, run
+from thalweg.scripts.cli import UsageError, parse_env_kwargs, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +24,9 @@ def main(options: Options) -> None:
 
     from stable_baselines3.common.env_checker import check_env
 
-    import envs  # noqa: F401 (registers ours)
-    from envs.checks import GYMNASIUM, examine
-    from envs.loading import raw_env
+    import thalweg.envs  # noqa: F401 (registers ours)
+    from thalweg.envs.checks import GYMNASIUM, examine
+    from thalweg.envs.loading import raw_env
 
     make = partial(raw_env, options.env, **env_kwargs)
     make()  # bad input, unlike a broken promise, if it cannot be made; closing it is for the checks

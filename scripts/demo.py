@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts.common import UsageError, make_folder, run
-from scripts.runs import Run, load_run
+from thalweg.scripts.cli import UsageError, make_folder, run
+from thalweg.scripts.runs import Run, load_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,9 +127,9 @@ def _section(world: World, trained: Run, summary: dict[str, Any]) -> Any:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from planner import pictures
-    from planner.report import Section, figure_to_png
-    from scripts.plan import plan_and_draw
+    from thalweg.planner.evaluation import pictures
+    from thalweg.planner.evaluation.report import Section, figure_to_png
+    from thalweg.scripts.plan import plan_and_draw
 
     settings: dict[str, Any] = {"max_episode_steps": 400}
     if world.difficulty is not None:
@@ -158,8 +158,8 @@ def _peak(out: Path) -> int:
 
 
 def _write_report(out: Path, sections: list[Any], figures: dict[str, Any]) -> None:
-    from planner.report import render_report
-    from planner.storage import json_to_bytes
+    from thalweg.planner.evaluation.report import render_report
+    from thalweg.planner.storage import json_to_bytes
 
     intro = f"Trained, evaluated and drawn in {figures['minutes']:.1f} minutes. The same agent and env seeds for every planner."
     (out / "report.html").write_text(render_report("Thalweg: the main job", intro, sections))
@@ -167,7 +167,7 @@ def _write_report(out: Path, sections: list[Any], figures: dict[str, Any]) -> No
 
 
 def _print_tables(out: Path, figures: dict[str, Any]) -> None:
-    from scripts.evaluate import table
+    from thalweg.scripts.evaluate import table
 
     for env, summary in figures["worlds"].items():
         print(table(env, summary))

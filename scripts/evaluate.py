@@ -9,14 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import DISTANCES, Follow, UsageError, make_folder, parse_env_kwargs, parse_seeds, run
-from scripts.parts import check_name, check_planner_names
-from scripts.runs import check_env_fits
+from thalweg.scripts.cli import DISTANCES, Follow, UsageError, make_folder, parse_env_kwargs, parse_seeds, run
+from thalweg.scripts.parts import check_name, check_planner_names
+from thalweg.scripts.runs import check_env_fits
 
 if TYPE_CHECKING:
-    from planner.protocols import GoalPolicy
-    from planner.results import EpisodeRow
-    from scripts.runs import Run
+    from thalweg.planner.evaluation.results import EpisodeRow
+    from thalweg.planner.protocols import GoalPolicy
+    from thalweg.scripts.runs import Run
 
 _CHUNK = 25  # episodes side by side; the same ones in a second call, since a batch's size shows in the last bits of its actions
 _LEARNED = (
@@ -56,8 +56,8 @@ def main(options: Options) -> None:
     if options.nodes < 1 or options.workers < 1:
         raise UsageError(f"--nodes and --workers must be at least 1, got {options.nodes} and {options.workers}")
 
-    from planner.results import summarise
-    from planner.storage import json_to_bytes
+    from thalweg.planner.evaluation.results import summarise
+    from thalweg.planner.storage import json_to_bytes
 
     make_folder(options.out)
     setting = Setting.of(options)
@@ -107,8 +107,8 @@ class Setting:
 def _trained(folder: str, progress: bool) -> Run:
     import torch
 
-    import envs  # noqa: F401 (registers ours)
-    from scripts.runs import load_run
+    import thalweg.envs  # noqa: F401 (registers ours)
+    from thalweg.scripts.runs import load_run
 
     torch.set_num_threads(1)
     return load_run(Path(folder), progress)
@@ -116,7 +116,7 @@ def _trained(folder: str, progress: bool) -> Run:
 
 @lru_cache(maxsize=64)
 def _policy(setting: Setting, name: str) -> GoalPolicy:
-    from scripts.parts import make_policy
+    from thalweg.scripts.parts import make_policy
 
     if name == "none":  # runs without all that is fitted after the training, too
         return setting.trained.agent
@@ -125,7 +125,7 @@ def _policy(setting: Setting, name: str) -> GoalPolicy:
 
 @lru_cache(maxsize=4)
 def _distance(setting: Setting) -> Any:
-    from scripts.parts import make_distance
+    from thalweg.scripts.parts import make_distance
 
     return make_distance(setting.trained, setting.distance, setting.env_settings())
 
@@ -142,8 +142,8 @@ def evaluate_all(
     """
     from tqdm import tqdm
 
-    from planner.results import ResultsFile
-    from scripts.workers import run_tasks
+    from thalweg.planner.evaluation.results import ResultsFile
+    from thalweg.scripts.workers import run_tasks
 
     make_folder(out)
     _check_settings(out, setting, names)
@@ -164,8 +164,8 @@ def evaluate_all(
 
 
 def _run_chunk(task: Task) -> list[EpisodeRow]:
-    from envs.loading import env_maker
-    from planner.evaluation import evaluate
+    from thalweg.envs.loading import env_maker
+    from thalweg.planner.evaluation.evaluate import evaluate
 
     setting, name, seeds = task
     env = setting.trained.env
@@ -174,7 +174,7 @@ def _run_chunk(task: Task) -> list[EpisodeRow]:
 
 def _check_settings(out: Path, setting: Setting, names: Sequence[str]) -> None:
     """What is added to a results.csv must be comparable with what is there: the same task, run and files, as they are now."""
-    from planner.storage import json_to_bytes
+    from thalweg.planner.storage import json_to_bytes
 
     own = {name: value for name, value in asdict(setting).items() if name not in ("progress", "run")}
     task = {**own, "files": _digests(setting, names)}
@@ -197,8 +197,8 @@ def _digests(setting: Setting, names: Sequence[str]) -> dict[str, str]:
     """The SHA-256 of what the planners are made of: files of the run, and the user's own."""
     import hashlib
 
-    from envs.files import is_file, split
-    from planner.storage import stored_digests
+    from thalweg.envs.user_files import is_file, split
+    from thalweg.planner.storage import stored_digests
 
     stored = stored_digests(setting.trained.folder)
     digests = {name: stored[name] for name in _OF_A_RUN if name in stored}

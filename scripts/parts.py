@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from envs.files import is_file
-from scripts.common import DISTANCES, PLANNERS, Follow, UsageError
+from thalweg.envs.user_files import is_file
+from thalweg.scripts.cli import DISTANCES, PLANNERS, Follow, UsageError
 
 if TYPE_CHECKING:
-    from planner.graph_planner import GraphPlannerConfig
-    from planner.protocols import DistanceModel, GoalPolicy, Planner, StateSampler
-    from scripts.runs import Run
+    from thalweg.planner.planners.sampled_graph import GraphPlannerConfig
+    from thalweg.planner.protocols import DistanceModel, GoalPolicy, Planner, StateSampler
+    from thalweg.scripts.runs import Run
 
 _OF_ONE_MAP = ("spread", "ellipse", "roadmap", "visited", "trajectory", "oracle")  # planners that know one map
 
@@ -42,7 +42,7 @@ def make_policy(
     follow: Follow = "route",
 ) -> GoalPolicy:
     """The agent alone (`none`), or the agent led by a planner. `env_kwargs`: of the env it is for, if not as the run's."""
-    from planner.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
+    from thalweg.planner.following.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
 
     if name == "none":
         return trained.agent
@@ -58,7 +58,7 @@ def make_planner(
     trained: Run, name: str, num_nodes: int, distance: DistanceModel | None = None, env_kwargs: dict[str, Any] | None = None
 ) -> Planner:
     """UsageError where the run's experience is too little for what has to be learned from it."""
-    from planner.graph_planner import GraphPlanner, config_for
+    from thalweg.planner.planners.sampled_graph import GraphPlanner, config_for
 
     check_name("planner", name, PLANNERS)
     if trained.layout is not None and name in _OF_ONE_MAP:
@@ -81,8 +81,8 @@ def make_planner(
 
 def make_sampler(trained: Run, name: str) -> StateSampler:
     """A sampler with what it has learned; one in a user's file is checked first."""
-    from planner.samplers import SAMPLERS
-    from planner.samplers.energy import EnergySampler
+    from thalweg.planner.samplers import SAMPLERS
+    from thalweg.planner.samplers.energy import EnergySampler
 
     if name == "energy":
         return EnergySampler.of(trained.energy_model(), trained.experience)
@@ -90,7 +90,7 @@ def make_sampler(trained: Run, name: str) -> StateSampler:
         return _cvae_sampler(trained)
     if name in SAMPLERS:
         return SAMPLERS[name].fit(trained.experience)
-    from planner.checks import check_sampler
+    from thalweg.planner.checks import check_sampler
 
     return _own(name, trained, "sampler", "fit(experience) and sample(state, goal, num_samples, rng)", check_sampler)
 
@@ -100,22 +100,22 @@ def make_distance(trained: Run, name: str, env_kwargs: dict[str, Any] | None = N
 
     What is learned is asked only where a way is known.
     """
-    from planner.distances.joined import JoinedDistance
+    from thalweg.planner.distances.joined import JoinedDistance
 
     check_name("distance", name, DISTANCES)
     if name in ("oracle", "euclidean") or (name in DISTANCES and trained.layout is not None):
         return trained.distance(name, env_kwargs)
     if name in DISTANCES:
         return JoinedDistance.fit(trained.distance(name), trained.goal_of, trained.trajectories)
-    from planner.checks import check_distance
+    from thalweg.planner.checks import check_distance
 
     return _own(name, trained, "distance", "fit(experience), pairwise and paired", check_distance)
 
 
 def _own(name: str, trained: Run, kind: str, needs: str, check: Callable[[Any, Any], None]) -> Any:
-    from envs.files import load_from_file
-    from envs.guard import EnvError
-    from planner.checks import CheckError
+    from thalweg.envs.guard import EnvError
+    from thalweg.envs.user_files import load_from_file
+    from thalweg.planner.checks import CheckError
 
     experience = trained.experience
     try:
@@ -130,8 +130,8 @@ def _own(name: str, trained: Run, kind: str, needs: str, check: Callable[[Any, A
 
 
 def _oracle_planner(trained: Run, env_kwargs: dict[str, Any]) -> Planner:
-    from envs.loading import load_env
-    from planner.oracle_planner import OraclePlanner
+    from thalweg.envs.loading import load_env
+    from thalweg.planner.planners.oracle import OraclePlanner
 
     env = load_env(trained.env, **env_kwargs)  # stays open: its map is asked
     route = getattr(env.unwrapped, "shortest_route", None)
@@ -141,7 +141,7 @@ def _oracle_planner(trained: Run, env_kwargs: dict[str, Any]) -> Planner:
 
 
 def _cvae_sampler(trained: Run) -> Any:
-    from planner.samplers.cvae import CVAE_IN_MAPS, CvaeConfig, CvaeSampler
+    from thalweg.planner.samplers.cvae import CVAE_IN_MAPS, CvaeConfig, CvaeSampler
 
     config = CvaeConfig() if trained.layout is None else CVAE_IN_MAPS
 
@@ -154,7 +154,7 @@ def _cvae_sampler(trained: Run) -> Any:
 def _trajectory_planner(trained: Run) -> Any:
     from tqdm import tqdm
 
-    from planner.trajectory_planner import TrajectoryPlanner
+    from thalweg.planner.planners.trajectory import TrajectoryPlanner
 
     with tqdm(desc="transition energy", disable=not trained.progress) as bar:
         return TrajectoryPlanner.fit(trained.experience, on_step=lambda step, loss: bar.update())
@@ -163,7 +163,7 @@ def _trajectory_planner(trained: Run) -> Any:
 def _visited_planner(trained: Run, stride: float) -> Planner:
     import numpy as np
 
-    from planner.visited import VisitedPlanner, VisitedPlannerConfig
+    from thalweg.planner.planners.visited import VisitedPlanner, VisitedPlannerConfig
 
     experience = trained.experience
     rng = np.random.default_rng(experience.seed)
@@ -173,7 +173,7 @@ def _visited_planner(trained: Run, stride: float) -> Planner:
 def _roadmap_planner(trained: Run, num_nodes: int, distance: DistanceModel, links: GraphPlannerConfig) -> Planner:
     import numpy as np
 
-    from planner.roadmap import RoadmapConfig, RoadmapPlanner, spread_nodes
+    from thalweg.planner.planners.roadmap import RoadmapConfig, RoadmapPlanner, spread_nodes
 
     nodes = spread_nodes(trained.experience, num_nodes, np.random.default_rng(trained.experience.seed))
     return RoadmapPlanner.build(nodes, distance, trained.goal_of, RoadmapConfig(stride=links.stride, max_edge=links.max_edge))
@@ -183,7 +183,7 @@ def _stored(trained: Run, name: str, steps: int, fit: Callable[..., Any], load: 
     """What has to be learned is, on its first use, and stored with the run."""
     from tqdm import tqdm
 
-    from planner.storage import bytes_to_tensors, json_to_bytes, read_file, stored_names, tensors_to_bytes, write_files
+    from thalweg.planner.storage import bytes_to_tensors, json_to_bytes, read_file, stored_names, tensors_to_bytes, write_files
 
     weights, settings = f"samplers/{name}.safetensors", f"samplers/{name}.json"
     if weights in stored_names(trained.folder):

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import UsageError, make_folder, parse_env_kwargs, run
-from scripts.parts import check_planner_names, make_policy
-from scripts.runs import Run, check_env_fits, load_run
+from thalweg.scripts.cli import UsageError, make_folder, parse_env_kwargs, run
+from thalweg.scripts.parts import check_planner_names, make_policy
+from thalweg.scripts.runs import Run, check_env_fits, load_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from planner.data import Plan
+    from thalweg.planner.plan import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +40,8 @@ def main(options: Options) -> None:
     make_folder(options.out)
     import torch
 
-    from planner.report import figure_to_png
-    from planner.storage import json_to_bytes
+    from thalweg.planner.evaluation.report import figure_to_png
+    from thalweg.planner.storage import json_to_bytes
 
     torch.set_num_threads(1)
     trained = load_run(options.run)
@@ -61,7 +61,7 @@ def main(options: Options) -> None:
     (options.out / "plan.json").write_bytes(json_to_bytes(content))
     (options.out / "plan.png").write_bytes(figure_to_png(figure))
     if frames:
-        from envs.drawing import save_gif
+        from thalweg.envs.frames import save_gif
 
         save_gif(frames, options.out / "plan.gif", 20)
         written.append("plan.gif")
@@ -81,8 +81,8 @@ def plan_and_draw(
     import numpy as np
     from matplotlib.figure import Figure
 
-    from envs.walls_of import walls_of
-    from planner import pictures
+    from thalweg.envs.walls_of import walls_of
+    from thalweg.planner.evaluation import pictures
 
     settings = trained.env_kwargs | settings
     check_env_fits(trained, settings)
@@ -133,9 +133,9 @@ def _plane(goals: Any) -> Any:
 
 def _make_env(trained: Run, settings: dict[str, Any], film: bool) -> Any:
     """With frames, where the env draws any."""
-    import envs  # noqa: F401 (registers ours)
-    from envs.guard import EnvError
-    from envs.loading import load_env
+    import thalweg.envs  # noqa: F401 (registers ours)
+    from thalweg.envs.guard import EnvError
+    from thalweg.envs.loading import load_env
 
     env = load_env(trained.env, **settings)
     if not film or env.render_mode == "rgb_array" or "rgb_array" not in env.metadata.get("render_modes", []):
@@ -151,10 +151,10 @@ def _make_env(trained: Run, settings: dict[str, Any], film: bool) -> Any:
 
 def _drive(trained: Run, policy: Any, env: Any, observation: Any) -> tuple[list[Any], list[Any]]:
     """The places passed and the frames seen; none where the env draws none."""
-    from envs.drawing import checked_frame
-    from envs.guard import EnvError
-    from envs.point_mass import PointMass
-    from planner.subgoal_policy import Pursuit
+    from thalweg.envs.frames import checked_frame
+    from thalweg.envs.guard import EnvError
+    from thalweg.envs.point_mass import PointMass
+    from thalweg.planner.following.subgoal_policy import Pursuit
 
     trail, frames, state, done = [observation["achieved_goal"]], [], None, False
     filmed = env.render_mode == "rgb_array"
@@ -178,7 +178,7 @@ def _overlay(trained: Run, here: Any, pursuit: Any) -> Any:
     """The subgoals still ahead, and the graph they come from."""
     import numpy as np
 
-    from envs.drawing import Overlay
+    from thalweg.envs.frames import Overlay
 
     ahead = np.vstack([here, pursuit.targets[pursuit.current :]])
     if pursuit.plan is None:

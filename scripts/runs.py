@@ -8,17 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import UsageError, parse_env_kwargs
+from thalweg.scripts.cli import UsageError, parse_env_kwargs
 
 if TYPE_CHECKING:
-    from planner.audit import Drives
-    from planner.experience import Experience
-    from planner.layout import Layout
-    from planner.routes import Routes
+    from thalweg.planner.evaluation.audit import Drives
+    from thalweg.planner.experience import Experience
+    from thalweg.planner.following.routes import Routes
+    from thalweg.planner.many_maps.layout import Layout
 
 _LONGEST_DRIVE, _DRIVES, _DRIVE_SEED = 24, 400, 500_000  # env steps, drives, first env seed: to goals nearby
-# In many maps there are no routes round corners (`planner/routes.py`). Of 60 far goals in unseen mazes 58 were reached with links
-# of 6 steps, 57 with 9, 56 with 12, where drives of up to 13 were sure.
+# In many maps there are no routes round corners (`planner/following/routes.py`). Of 60 far goals in unseen mazes 58 were
+# reached with links of 6 steps, 57 with 9, 56 with 12, where drives of up to 13 were sure.
 _WITHOUT_ROUTES = 0.5
 ENSEMBLE = ("quasimetric", "q_value")  # each is sure where the other is not
 _ASKED_WITHIN = 60.0  # env steps by the first: half as far again as the longest link
@@ -58,7 +58,7 @@ class Run:
         """How long the links of this agent's plans should be [env steps], as measured after its training."""
         import json
 
-        from planner.storage import read_file
+        from thalweg.planner.storage import read_file
 
         return float(json.loads(read_file(self.folder, "links.json"))["sure_edge"])
 
@@ -66,8 +66,8 @@ class Run:
         """Let the agent drive to goals nearby, and store how far it can be trusted. ValueError if there are none to drive to."""
         import numpy as np
 
-        from planner.audit import sure_edge
-        from planner.storage import json_to_bytes, write_files
+        from thalweg.planner.evaluation.audit import sure_edge
+        from thalweg.planner.storage import json_to_bytes, write_files
 
         drives = self._drives_nearby("links")
         predicted = self.distance().paired(drives.pairs.states, drives.pairs.goals)
@@ -79,8 +79,8 @@ class Run:
     def _drives_nearby(self, what: str) -> Drives:
         from tqdm import tqdm
 
-        from envs.loading import load_env
-        from planner.audit import drive, near_goals, told_goals
+        from thalweg.envs.loading import load_env
+        from thalweg.planner.evaluation.audit import drive, near_goals, told_goals
 
         env = load_env(self.env, **{**self.env_kwargs, "max_episode_steps": 4 * _LONGEST_DRIVE})
         if self.layout is None:
@@ -98,9 +98,9 @@ class Run:
 
         `env_kwargs`: of the env whose truth the oracle knows, if not as the run's.
         """
-        from planner.distances.ensemble import EnsembleDistance
-        from planner.distances.euclidean import EuclideanDistance
-        from planner.distances.oracle import OracleDistance
+        from thalweg.planner.distances.ensemble import EnsembleDistance
+        from thalweg.planner.distances.euclidean import EuclideanDistance
+        from thalweg.planner.distances.oracle import OracleDistance
 
         name = self.usual_distance if name is None else name
         check_distance_for(self, name)
@@ -123,7 +123,7 @@ class Run:
         return self.agent.predict(observation, deterministic=True)[0]
 
     def _true_steps(self, env_kwargs: dict[str, Any]) -> Any:
-        from envs.loading import load_env
+        from thalweg.envs.loading import load_env
 
         true_steps = getattr(load_env(self.env, **env_kwargs).unwrapped, "shortest_steps", None)
         if true_steps is None:
@@ -133,10 +133,17 @@ class Run:
     def _learned_distance(self, name: str) -> Any:
         import json
 
-        from planner.distances.distributional import DistributionalDistance
-        from planner.distances.local import LocalDistance
-        from planner.distances.quasimetric import QuasimetricDistance
-        from planner.storage import bytes_to_tensors, json_to_bytes, read_file, stored_names, tensors_to_bytes, write_files
+        from thalweg.planner.distances.distributional import DistributionalDistance
+        from thalweg.planner.distances.local import LocalDistance
+        from thalweg.planner.distances.quasimetric import QuasimetricDistance
+        from thalweg.planner.storage import (
+            bytes_to_tensors,
+            json_to_bytes,
+            read_file,
+            stored_names,
+            tensors_to_bytes,
+            write_files,
+        )
 
         weights, settings = f"distances/{name}.safetensors", f"distances/{name}.json"
         if weights not in stored_names(self.folder):
@@ -156,8 +163,8 @@ class Run:
         import json
         from dataclasses import asdict, replace
 
-        from planner.distances.q_value import QValueDistance, QValueDistanceConfig, measured_pace
-        from planner.storage import json_to_bytes, read_file, stored_names, write_files
+        from thalweg.planner.distances.q_value import QValueDistance, QValueDistanceConfig, measured_pace
+        from thalweg.planner.storage import json_to_bytes, read_file, stored_names, write_files
 
         settings = "distances/q_value.json"
         if settings not in stored_names(self.folder):
@@ -175,7 +182,7 @@ class Run:
     def _fit_quasimetric(self) -> Any:
         from tqdm import tqdm
 
-        from planner.distances.quasimetric import QuasimetricDistance, QuasimetricDistanceConfig
+        from thalweg.planner.distances.quasimetric import QuasimetricDistance, QuasimetricDistanceConfig
 
         config = QuasimetricDistanceConfig()
         train_steps = config.steps_for(sum(len(trajectory) for trajectory in self.trajectories))
@@ -185,7 +192,7 @@ class Run:
     def _fit_local(self) -> Any:
         from tqdm import tqdm
 
-        from planner.distances.local import LocalDistance, LocalDistanceConfig
+        from thalweg.planner.distances.local import LocalDistance, LocalDistanceConfig
 
         assert self.layout is not None  # `check_distance_for` has seen to it
         config = LocalDistanceConfig()
@@ -196,10 +203,10 @@ class Run:
     def _fit_distributional(self) -> Any:
         from tqdm import tqdm
 
-        from agents.config import AgentConfig
-        from agents.offline import replay_of
-        from envs.loading import load_batch
-        from planner.distances.distributional import DistributionalDistance, DistributionalDistanceConfig
+        from thalweg.agents.config import AgentConfig
+        from thalweg.agents.offline.replay import replay_of
+        from thalweg.envs.loading import load_batch
+        from thalweg.planner.distances.distributional import DistributionalDistance, DistributionalDistanceConfig
 
         config, settings = DistributionalDistanceConfig(), dict(self.config["agent"])
         agent = AgentConfig(**{**settings, "hidden": tuple(settings["hidden"])})
@@ -216,9 +223,9 @@ class Run:
     def energy_model(self) -> Any:
         import json
 
-        from planner.energy.between import BetweenModel
-        from planner.energy.model import EnergyModel
-        from planner.storage import bytes_to_tensors, read_file
+        from thalweg.planner.energy.between import BetweenModel
+        from thalweg.planner.energy.model import EnergyModel
+        from thalweg.planner.storage import bytes_to_tensors, read_file
 
         tensors = bytes_to_tensors(read_file(self.folder, "energy/model.safetensors"))
         settings = json.loads(read_file(self.folder, "energy/config.json"))
@@ -230,7 +237,7 @@ class Run:
     @cached_property
     def experience(self) -> Experience:
         """What samplers learn from."""
-        from planner.experience import Experience
+        from thalweg.planner.experience import Experience
 
         return Experience(self.trajectories, self.goal_of, self.distance(), self.sure_edge, self.config["seed"], self.layout)
 
@@ -238,7 +245,7 @@ class Run:
     def routes(self) -> Routes | None:
         """Ways that keep clear of walls. None in many maps, of which visits do not tell; and, with a line that says so, where
         goals have too many entries or the world is too wide."""
-        from planner.routes import Routes
+        from thalweg.planner.following.routes import Routes
 
         if self.layout is not None:
             return None
@@ -260,8 +267,8 @@ def check_env_fits(trained: Run, settings: dict[str, Any]) -> None:
     """UsageError if the env with these settings is not one that the agent can be in."""
     from gymnasium import spaces
 
-    from agents.agent import space_mismatches
-    from envs.loading import load_env
+    from thalweg.agents.agent import space_mismatches
+    from thalweg.envs.loading import load_env
 
     env = load_env(trained.env, **settings)
     stored, actual = trained.agent.policy.observation_space, env.observation_space
@@ -278,9 +285,9 @@ def load_run(folder: Path, progress: bool = True) -> Run:
     """Read and check a run folder. DamagedError names the file that is missing or altered."""
     import json
 
-    from agents.agent import load_agent
-    from planner.data import GoalEntries, unpack_trajectories
-    from planner.storage import bytes_to_arrays, read_file, verify
+    from thalweg.agents.agent import load_agent
+    from thalweg.planner.data.trajectories import GoalEntries, unpack_trajectories
+    from thalweg.planner.storage import bytes_to_arrays, read_file, verify
 
     verify(folder)
     config = json.loads(read_file(folder, "config.json"))

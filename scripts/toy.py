@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.common import UsageError, make_folder, run
+from thalweg.scripts.cli import UsageError, make_folder, run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from planner.energy.config import EnergyConfig, SamplingConfig
-    from planner.energy.toys import Toy
+    from thalweg.planner.energy.config import EnergyConfig, SamplingConfig
+    from thalweg.planner.energy.toys.recipes import Toy
 
 _SWEPT = {"width": "hidden", "depth": "layers"}
 _SIZES = ("hidden", "layers", "train_steps")  # that the historical recipe can take, too
@@ -60,8 +60,8 @@ def main(options: Options) -> None:
 
 def _recipe(options: Options) -> tuple[EnergyConfig, SamplingConfig]:
     """What is asked for, checked."""
-    from planner.energy.densities import DENSITIES
-    from planner.energy.toys import SAMPLINGS, toy_energy
+    from thalweg.planner.energy.toys.curves import DENSITIES
+    from thalweg.planner.energy.toys.recipes import SAMPLINGS, toy_energy
 
     for name, known in (("density", DENSITIES), ("sampling", SAMPLINGS)):
         if getattr(options, name) not in known:
@@ -90,7 +90,7 @@ def _altered(settings: Any, **changes: Any) -> Any:
 def _single(options: Options, energy: EnergyConfig, sampling: SamplingConfig) -> None:
     from matplotlib.figure import Figure
 
-    from planner.energy import pictures
+    from thalweg.planner.energy.toys import pictures
 
     toy = _run(options, energy, sampling, options.density)
     plane = Figure(figsize=(12.5, 5), layout="compressed")
@@ -116,7 +116,7 @@ def _sweep(options: Options, name: str, sizes: list[int], energy: EnergyConfig, 
     """One model per width or depth, all of the same points and seed."""
     from matplotlib.figure import Figure
 
-    from planner.energy import pictures
+    from thalweg.planner.energy.toys import pictures
 
     toys = {}
     for size in sizes:
@@ -151,8 +151,8 @@ def _sizes(name: str, text: str) -> list[int]:
 def _compare(options: Options, energy: EnergyConfig, sampling: SamplingConfig) -> None:
     from matplotlib.figure import Figure
 
-    from planner.energy import pictures
-    from planner.energy.toys import HISTORICAL_ENERGY, HISTORICAL_SAMPLING
+    from thalweg.planner.energy.toys import pictures
+    from thalweg.planner.energy.toys.recipes import HISTORICAL_ENERGY, HISTORICAL_SAMPLING
 
     historical = _altered(HISTORICAL_ENERGY, **{name: getattr(options, name) for name in _SIZES})
     recipes = {"historical": (historical, HISTORICAL_SAMPLING), "ours": (energy, sampling)}
@@ -174,8 +174,8 @@ def _compare(options: Options, energy: EnergyConfig, sampling: SamplingConfig) -
 def _run(options: Options, energy: EnergyConfig, sampling: SamplingConfig, title: str) -> Toy:
     from tqdm import tqdm
 
-    from planner.energy.densities import DENSITIES
-    from planner.energy.toys import run_toy
+    from thalweg.planner.energy.toys.curves import DENSITIES
+    from thalweg.planner.energy.toys.recipes import run_toy
 
     density = DENSITIES[options.density]()
     with tqdm(total=energy.train_steps, desc=title, disable=not options.progress) as bar:
@@ -191,10 +191,10 @@ def _film(options: Options, toy: Toy, sampling: SamplingConfig) -> None:
     """Points moving down from the proposal, as many as can be told apart."""
     import torch
 
-    from envs.drawing import save_gif
-    from planner.energy.pictures import film_descent
-    from planner.energy.sampling import descend
-    from planner.energy.toys import NO_CONTEXT, SAMPLINGS
+    from thalweg.envs.frames import save_gif
+    from thalweg.planner.energy.sampling import descend
+    from thalweg.planner.energy.toys.pictures import film_descent
+    from thalweg.planner.energy.toys.recipes import NO_CONTEXT, SAMPLINGS
 
     config = sampling if sampling.method == "descent" else SAMPLINGS["descent"]
     model, context = toy.model, toy.model.see(NO_CONTEXT)
@@ -210,13 +210,13 @@ def _settings(options: Options, energy: EnergyConfig, sampling: SamplingConfig) 
 
 
 def _write(folder: Path, name: str, content: dict[str, Any]) -> None:
-    from planner.storage import json_to_bytes
+    from thalweg.planner.storage import json_to_bytes
 
     (folder / name).write_bytes(json_to_bytes(content))
 
 
 def _draw(folder: Path, figures: dict[str, Figure]) -> None:
-    from planner.report import figure_to_png
+    from thalweg.planner.evaluation.report import figure_to_png
 
     for name, figure in figures.items():
         (folder / name).write_bytes(figure_to_png(figure))

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from agents.config import AgentConfig
-from planner.energy.config import ENERGY_IN_MAPS, UNUSED_IN_MAPS, EnergyConfig
-from scripts.common import UsageError, parse_env_kwargs, run
+from thalweg.agents.config import AgentConfig
+from thalweg.planner.energy.config import ENERGY_IN_MAPS, UNUSED_IN_MAPS, EnergyConfig
+from thalweg.scripts.cli import UsageError, parse_env_kwargs, run
 
 _FITTED = ("distances/", "samplers/", "energy/", "links.json", "timing.json")  # files of a run that follow its training
 _OF_A_CALL = {"resume", "steps", "device", "progress", "tensorboard"}  # options that may differ when a training is taken up again
@@ -52,8 +52,8 @@ def main(options: Options) -> None:
     if options.episode_steps is not None:
         env_kwargs["max_episode_steps"] = options.episode_steps
 
-    import envs  # noqa: F401 (registers ours)
-    from envs.loading import load_batch
+    import thalweg.envs  # noqa: F401 (registers ours)
+    from thalweg.envs.loading import load_batch
 
     assert options.env is not None
     batch = load_batch(options.env, options.agent.num_envs, **env_kwargs)
@@ -67,8 +67,8 @@ def _resumed(options: Options) -> Options:
     """The options that the run was begun with, but for its steps, the device and what is shown."""
     import json
 
-    from agents.checkpoint import stored_steps
-    from planner.storage import read_file
+    from thalweg.agents.checkpoint import stored_steps
+    from thalweg.planner.storage import read_file
 
     asked = {name for name in Options.__dataclass_fields__ if getattr(options, name) != getattr(Options(), name)}
     if asked - _OF_A_CALL:
@@ -92,13 +92,13 @@ def _train(options: Options, batch: Any) -> None:
     import torch
     from stable_baselines3.common.vec_env import VecMonitor
 
-    from agents.checkpoint import Legs, restore, training_files
-    from agents.finite import FiniteVecEnv, NotFiniteError
-    from agents.sac import GoalSAC
-    from agents.vec_env import BatchVecEnv
-    from envs.guard import EnvError
-    from planner.data import pack_trajectories
-    from planner.storage import arrays_to_bytes, json_to_bytes, stored_names, write_files
+    from thalweg.agents.checkpoint import Legs, restore, training_files
+    from thalweg.agents.finite import FiniteVecEnv, NotFiniteError
+    from thalweg.agents.sac.sac import GoalSAC
+    from thalweg.agents.vec_env import BatchVecEnv
+    from thalweg.envs.guard import EnvError
+    from thalweg.planner.data.trajectories import pack_trajectories
+    from thalweg.planner.storage import arrays_to_bytes, json_to_bytes, stored_names, write_files
 
     if options.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: PyTorch sees no GPU here; leave it out, or install a PyTorch built for yours")
@@ -159,7 +159,7 @@ def _logger(options: Options) -> Any:
     """SB3's logger into the run folder; the rows of the training that is taken up again stay in front."""
     from stable_baselines3.common.logger import CSVOutputFormat, Logger, TensorBoardOutputFormat
 
-    from planner.storage import read_file
+    from thalweg.planner.storage import read_file
 
     assert options.out is not None
     path = options.out / "progress.csv"
@@ -174,9 +174,9 @@ def _logger(options: Options) -> Any:
 def _fit_energy(options: Options) -> tuple[bytes, dict[str, Any]]:
     from tqdm import tqdm
 
-    from planner.samplers.energy import EnergySampler
-    from planner.storage import tensors_to_bytes
-    from scripts.runs import load_run
+    from thalweg.planner.samplers.energy import EnergySampler
+    from thalweg.planner.storage import tensors_to_bytes
+    from thalweg.scripts.runs import load_run
 
     assert options.out is not None
     trained = load_run(options.out, options.progress)

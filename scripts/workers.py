@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import TypeVar
 
-from scripts.common import UsageError
+from thalweg.scripts.cli import UsageError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

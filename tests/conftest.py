@@ -8,10 +8,10 @@ import torch
 from filelock import FileLock
 from straight import straight_experience
 
-from planner.data import Trajectory
-from planner.distances.local import LocalDistanceConfig
-from planner.distances.quasimetric import QuasimetricDistanceConfig
-from planner.experience import Experience
+from thalweg.planner.data.trajectories import Trajectory
+from thalweg.planner.distances.local import LocalDistanceConfig
+from thalweg.planner.distances.quasimetric import QuasimetricDistanceConfig
+from thalweg.planner.experience import Experience
 
 torch.set_num_threads(1)  # ~15x faster on a busy 2-core machine
 

@@ -5,9 +5,10 @@ import itertools
 import numpy as np
 from straight import Straight
 
-from planner.data import GoalEntries, Trajectory, resample_by_arc_length
-from planner.experience import Experience
-from planner.layout import Layout
+from thalweg.planner.data.points import resample_by_arc_length
+from thalweg.planner.data.trajectories import GoalEntries, Trajectory
+from thalweg.planner.experience import Experience
+from thalweg.planner.many_maps.layout import Layout
 
 LAYOUT = Layout((7, 7), (0.0, 0.0), (7.0, 7.0))  # a square is a unit
 MAPS = list(itertools.product((1, 2), (4, 5), (1, 2), (4, 5), (0, 1), (3,)))  # left, right, low, high, which is shut, and where

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from planner.data import GoalEntries, Trajectory
-from planner.experience import Experience
+from thalweg.planner.data.trajectories import GoalEntries, Trajectory
+from thalweg.planner.experience import Experience
 
 
 class Straight:

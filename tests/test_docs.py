@@ -35,5 +35,5 @@ def test_the_own_env_page_runs_as_written(tmp_path):
 def test_the_lines_that_make_a_goal_env_of_a_plain_one_are_at_most_five():
     page = (ROOT / "docs" / "custom_env.md").read_text()
     code = re.search(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE).group(1)
-    own = [line for line in code.splitlines() if line.startswith("from envs") or line in code.split("def harbour")[1]]
+    own = [line for line in code.splitlines() if line.startswith("from thalweg") or line in code.split("def harbour")[1]]
     assert len([line for line in own if line.strip()]) <= 5

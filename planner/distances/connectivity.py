@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..data import typical_step
+from ..data.trajectories import typical_step
 from ..energy.model import generator_from
-from ..energy.networks import mlp
 from ..experience import Experience
-from ..features import PlaceWaves
+from ..networks.mlp import mlp
+from ..networks.place_features import PlaceWaves
 from ..samplers.cvae import CvaeSampler
 
 Array = NDArray[np.floating]

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..features import PlaceWaves
-from .rows import all_pairs, in_parts
+from ..networks.place_features import PlaceWaves
+from .batching import all_pairs, in_parts
 
 Array = NDArray[np.floating]
 

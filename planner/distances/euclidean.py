@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import Trajectory
+from ..data.trajectories import Trajectory
 
 Array = NDArray[np.floating]
 

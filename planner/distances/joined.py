@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ..data import Trajectory
+from ..data.trajectories import Trajectory
+from ..graph.visited_graph import visited_graph
 from ..protocols import DistanceModel
-from ..visited import visited_graph
 
 Array = NDArray[np.floating]
 

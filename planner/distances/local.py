@@ -14,10 +14,10 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
-from ..data import GoalEntries, Trajectory, typical_step
-from ..layout import Layout, clearest, look_up
-from ..maps import LINK, links_of_map
-from ..visited import visited_graph
+from ..data.trajectories import GoalEntries, Trajectory, typical_step
+from ..graph.visited_graph import visited_graph
+from ..many_maps.layout import Layout, clearest, look_up
+from ..many_maps.local_links import LINK, links_of_map
 
 Array = NDArray[np.floating]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .rows import all_pairs
+from .batching import all_pairs
 
 Array = NDArray[np.floating]
 

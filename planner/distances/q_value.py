@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .rows import all_pairs, in_parts
+from .batching import all_pairs, in_parts
 
 Array = NDArray[np.floating]
 

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..data import Trajectory
-from ..features import PlaceGrids, PlaceWaves
-from ..visited import visited_graph
-from .rows import in_parts
-from .shortest_ways import ShortestWays
+from ..data.trajectories import Trajectory
+from ..graph.visited_graph import visited_graph
+from ..networks.place_features import PlaceGrids, PlaceWaves
+from .batching import in_parts
+from .geodesic_pairs import ShortestWays
 
 Array = NDArray[np.floating]
 

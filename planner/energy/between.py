@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..layout import Layout
+from ..many_maps.layout import Layout
 from .config import EnergyConfig, ProposalConfig, SamplingConfig
 from .model import EnergyModel, generator_from
 from .train import Batch, check_finite, check_weights, make_model, train

@@ -8,7 +8,7 @@ from scipy.sparse.csgraph import csgraph_from_dense, dijkstra
 from scipy.spatial import cKDTree
 from scipy.special import xlogy
 
-from .densities import project_on_segments
+from .toys.curves import project_on_segments
 
 Array = NDArray[np.floating]
 

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..features import PlaceGrids
+from ..networks.place_features import PlaceGrids
 from .config import EnergyConfig, SamplingConfig
-from .layouts import LayoutEnergyNetwork
+from .layout_network import LayoutEnergyNetwork
 from .networks import EnergyNetwork
 from .proposals import Proposal
 from .sampling import Energy, Sample, make_sampling

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..networks.mlp import mlp
+
 _FINE = 4.0  # scale at which the offset from the straight line is seen: near the ends the way is narrow, and close to it
 
 
@@ -69,9 +71,3 @@ class EnergyNetwork(nn.Module):
 def split_between(context: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """(..., C) -> start (..., size), goal (..., size), fraction of the way (..., 1) in [0, 1]; not what else there is."""
     return context[..., :size], context[..., size : 2 * size], (context[..., -1:] + 1) / 2
-
-
-def mlp(inputs: int, hidden: int, layers: int, outputs: int) -> nn.Sequential:
-    sizes = [inputs, *[hidden] * layers]
-    blocks = [part for pair in itertools.pairwise(sizes) for part in (nn.Linear(*pair), nn.SiLU())]
-    return nn.Sequential(*blocks, nn.Linear(sizes[-1], outputs))

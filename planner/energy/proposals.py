@@ -11,8 +11,9 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from ..networks.mlp import mlp
 from .config import ProposalConfig
-from .networks import mlp, split_between
+from .networks import split_between
 
 _BOX = 1.1  # half side of the box; visited points lie in [-1, 1]
 _LEARNED_HIDDEN, _LEARNED_LAYERS = 128, 3

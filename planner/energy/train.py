@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..data import farthest_points
-from ..features import PlaceGrids
+from ..data.points import farthest_points
+from ..networks.place_features import PlaceGrids
 from .config import EnergyConfig
 from .losses import (
     contrastive_divergence_loss,

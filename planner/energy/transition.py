@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
+from ..networks.mlp import mlp
 from .config import TransitionConfig
 from .losses import info_nce_loss
-from .networks import mlp
 from .train import DivergedError, check_finite
 
 Array = NDArray[np.floating]

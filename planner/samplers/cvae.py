@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data import typical_step
+from ..data.trajectories import typical_step
 from ..energy.between import POINTS_PER_WAY, point_at
 from ..energy.model import generator_from
 from ..experience import Experience

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..energy.networks import mlp
-from ..features import PlaceGrids, PlaceWaves
-from ..layout import Layout
-from ..value_maps import WayFeatures, square_centres, square_of
+from ..many_maps.layout import Layout
+from ..many_maps.value_iteration import WayFeatures, square_centres, square_of
+from ..networks.mlp import mlp
+from ..networks.place_features import PlaceGrids, PlaceWaves
 
 _LEAST_SCALE = 1e-3  # of the likelihood [visited ranges, -1 to 1]: places on a line could be told without an error
 

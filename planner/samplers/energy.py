@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data import typical_step
+from ..data.trajectories import typical_step
 from ..energy.between import BetweenModel
 from ..energy.config import ENERGY_IN_MAPS, EnergyConfig, SamplingConfig
 from ..experience import Experience

@@ -1,0 +1,1 @@
+"""What the agent's networks see of a goal observation."""

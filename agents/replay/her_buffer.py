@@ -1,0 +1,296 @@
+"""Hindsight replay whose rewards *and endings* belong to the goal in the sample."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.buffers import DictReplayBuffer
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+from thalweg.planner.data.trajectories import Trajectory
+from thalweg.planner.many_maps.layout import Layout
+
+from .batch import HerSamples
+from .goal_tolerance import GoalTest
+from .neighbours import PlaceIndex
+
+Array = NDArray[np.floating]
+
+_COLUMNS = ("actions", "rewards", "dones", "timeouts", "first_step", "last_step")  # besides the observations
+_NEAREST_OF = 24  # random stored goals among which the spatially nearest becomes the hard negative
+_REBUILD = 1.25  # growth of the buffer after which its places are indexed anew
+
+
+class HerBuffer(DictReplayBuffer):
+    """A batch mixes three kinds of goals: achieved soon after, near in space, and the transition's own.
+
+    SB3's `HerReplayBuffer` relabels goal and reward but keeps the stored `done` (SB3 #627): a mass that flies through
+    its relabelled goal keeps paying, and -Q overestimates distance. Here a sample ends where its own goal is reached.
+    Goals that are near in space but far in steps show the critic what a wall is; without them short false edges spoil
+    every graph. `last_step` is kept up to date as transitions arrive, so that sampling costs O(batch), and episodes
+    still in progress can be sampled.
+
+    Where states end in a picture of their map (`layout`), goals come from the same map: elsewhere they may lie in a wall.
+    """
+
+    def __init__(
+        self,
+        buffer_size: int,
+        observation_space: spaces.Dict,
+        action_space: spaces.Space,
+        env: VecEnv,
+        relabel_horizon: int,
+        future_share: float,
+        nearby_share: float,
+        layout: Layout | None = None,
+        device: str = "auto",
+        n_envs: int = 1,
+        optimize_memory_usage: bool = False,
+        handle_timeout_termination: bool = True,
+    ) -> None:
+        super().__init__(
+            buffer_size, observation_space, action_space, device, n_envs, optimize_memory_usage, handle_timeout_termination
+        )
+        self.goal_test = GoalTest(env)
+        self.relabel_horizon = relabel_horizon
+        self.future_share = future_share
+        self.nearby_share = nearby_share
+        self.layout = layout
+        self.maps = np.zeros((self.buffer_size, n_envs), dtype=np.int64)  # the number of the map that each step was in
+        self._numbers: dict[bytes, int] = {}  # of the maps' pictures
+        self._next_number = 0
+        self.last_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)  # last stored step of the same episode
+        self.first_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)
+        self._episode_start = np.zeros(n_envs, dtype=np.int64)
+        self._index: PlaceIndex | None = None  # of the achieved goals stored some time ago
+        self.num_added = 0  # steps of all envs, those overwritten since among them
+        self.rng = np.random.default_rng(0)
+
+    def seed(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def add(  # type: ignore[override]
+        self,
+        obs: dict[str, Array],
+        next_obs: dict[str, Array],
+        action: Array,
+        reward: Array,
+        done: Array,
+        infos: list[dict[str, Any]],
+    ) -> None:
+        step = self.pos
+        self.maps[step] = self.numbers_of(obs["observation"])
+        super().add(obs, next_obs, action, reward, done, infos)
+        self.num_added += 1
+        for env, start in enumerate(self._episode_start):
+            self.last_step[start : step + 1, env] = step
+        self.first_step[step] = self._episode_start
+        # An episode that reaches the end of the buffer is stored as two: indices never wrap within an episode.
+        wrapped = self.pos <= step
+        self._episode_start = np.where(np.asarray(done, dtype=bool) | wrapped, self.pos, self._episode_start)
+        if self.full and self.layout is not None:  # what is overwritten may have been of another map
+            self._index = None
+
+    def sample(self, batch_size: int, env: VecNormalize | None = None, batches: int = 1) -> HerSamples:  # type: ignore[override]
+        """So many batches, one after the other: drawn at once, each takes 0.4 of the time."""
+        rows = self.rng.integers(self._num_stored * self.n_envs, size=batches * batch_size)
+        observations = {key: _at_rows(values, rows) for key, values in self.observations.items()}
+        next_observations = {key: _at_rows(values, rows) for key, values in self.next_observations.items()}
+        achieved, goals = next_observations["achieved_goal"], observations["desired_goal"]
+        num_future, num_nearby = int(batch_size * self.future_share), int(batch_size * self.nearby_share)
+        in_batch = np.arange(len(rows)) % batch_size
+        future, hindsight = in_batch < num_future, in_batch < num_future + num_nearby
+        nearby = hindsight & ~future
+        chosen, realised = np.empty_like(rows), np.full(len(rows), np.inf, dtype=np.float32)
+        chosen[future], realised[future] = self.future_places(rows[future])
+        chosen[nearby] = self.nearby_places(achieved[nearby], _at_rows(self.maps, rows[nearby]))
+        chosen = chosen[hindsight]
+        goals[hindsight] = self.goals_at(chosen)
+        next_observations["desired_goal"] = goals
+        rewards = self.goal_test.rewards(achieved, goals)
+        ends, of_goals = np.split(self.shared(np.concatenate([rows + self.num_places, chosen])), [len(rows)])
+        tensor = partial(self.to_torch, copy=False)  # the arrays are this call's own
+        return HerSamples(
+            observations={key: tensor(values) for key, values in observations.items()},
+            actions=tensor(_at_rows(self.actions, rows)),
+            next_observations={key: tensor(values) for key, values in next_observations.items()},
+            dones=tensor((rewards == 0.0).astype(np.float32)[:, None]),
+            rewards=tensor(rewards[:, None]),
+            realised=tensor(realised[:, None]),
+            places=tensor(np.stack([rows, ends])),
+            goal_places=tensor(of_goals),
+        )
+
+    def future_places(self, rows: NDArray, least: int = 0) -> tuple[NDArray, Array]:
+        """(B,) -> places (B,) that are `least` to `relabel_horizon` steps of the episode away, and these steps (B,).
+
+        By none, too: a state must learn that it is where it is. How many steps lead back there is not known: inf.
+        """
+        ahead = self.rng.integers(least, self.relabel_horizon + 1, size=len(rows))
+        ahead = np.minimum(ahead, _at_rows(self.last_step, rows) - rows // self.n_envs + 1)
+        here = ahead == 0
+        after = rows + (ahead - 1) * self.n_envs + self.num_places
+        return np.where(here, rows, after), np.where(here, np.inf, ahead)
+
+    def nearby_places(self, achieved: Array, maps: NDArray) -> NDArray:
+        """(B, G), (B,) -> (B,): per row, the spatially nearest of 1 to 24 random stored places, near ones and farther ones."""
+        rows = self._random_rows(maps, _NEAREST_OF)
+        offsets = _at_rows(self.next_observations["achieved_goal"], rows) - achieved[:, None]  # (B, _NEAREST_OF, G)
+        gaps = np.einsum("bng,bng->bn", offsets, offsets)
+        tried = (_NEAREST_OF + 1.0) ** self.rng.random(len(achieved))  # log-uniform
+        nearest = np.where(np.arange(_NEAREST_OF) < tried[:, None], gaps, np.inf).argmin(axis=1)
+        return rows[np.arange(len(rows)), nearest] + self.num_places
+
+    def practice_goals(self, achieved: Array, maps: NDArray) -> tuple[Array, NDArray[np.bool_]]:
+        """(B, G), (B,) -> goals (B, G) some steps on from a stored state that is next to it, and where there is any (B,).
+
+        For use while collecting. Next to it among *all* stored states: among a few random ones the nearest is often behind a
+        wall, and agents of a dense maze spent their practice pushing against walls. In a map that is new there is none.
+        """
+        if self._index is None or self._num_stored * self.n_envs > _REBUILD * len(self._index):
+            self._index = self._indexed()
+        rows, known = self._index.one_next_to(achieved, maps, self.rng)
+        return self.goals_at(self.future_places(rows, least=1)[0]), known
+
+    @property
+    def num_places(self) -> int:
+        """How many places there is room for before all steps, and after them. The place before step t of env e has the number
+        of its row, t n_envs + e, the one after it `num_places` more; but see `shared`."""
+        return self.buffer_size * self.n_envs
+
+    def shared(self, places: NDArray) -> NDArray:
+        """(...) numbers -> numbers (...): where a step ended, the next of its episode begins, and that one's number is both's.
+
+        So a place has one number, even if the step that begins there is not stored yet. Where it would overwrite another, it is
+        not waited for.
+        """
+        after, rows = np.divmod(places, self.num_places)
+        steps, envs = np.divmod(rows, self.n_envs)
+        goes_on = _at_rows(self.last_step, rows) > steps
+        if not self.full:
+            goes_on |= (steps == self.pos - 1) & (self._episode_start[envs] < self.pos)
+        return np.where((after == 1) & goes_on, rows + self.n_envs, places)
+
+    def next_place(self) -> int | None:
+        """The number of the place that the first env is in, the others' follow; None once the buffer is full: other steps still
+        have them."""
+        return None if self.full else self.pos * self.n_envs
+
+    def places_since(self, num_added: int) -> NDArray:
+        """Numbers of the places before all steps that are stored and came in since there were `num_added`."""
+        fresh = min(self.num_added - num_added, self.buffer_size)
+        steps = (self.pos - fresh + np.arange(fresh)) % self.buffer_size
+        return (steps[:, None] * self.n_envs + np.arange(self.n_envs)).reshape(-1)
+
+    def goals_at(self, places: NDArray) -> Array:
+        """(B,) numbers -> (B, G)"""
+        return self._at(places, "achieved_goal")
+
+    def states_at(self, places: NDArray) -> Array:
+        """(B,) numbers -> (B, S)"""
+        return self._at(places, "observation")
+
+    def pursued_at(self, rows: NDArray) -> Array:
+        """(B,) numbers of places before steps -> the goals that were pursued in these (B, G)."""
+        return _at_rows(self.observations["desired_goal"], rows)
+
+    def _at(self, places: NDArray, key: str) -> Array:
+        after, rows = np.divmod(places, self.num_places)
+        values = _at_rows(self.observations[key], rows)
+        later = np.flatnonzero(after)
+        values[later] = _at_rows(self.next_observations[key], rows[later])
+        return values
+
+    def numbers_of(self, states: Array) -> NDArray[np.int64]:
+        """(B, S) -> (B,): the number of each state's map; a new one for a map that is new."""
+        if self.layout is None:
+            return np.zeros(len(states), dtype=np.int64)
+        keys = self.layout.keys(states)
+        for key in keys:
+            if key not in self._numbers:
+                self._numbers[key], self._next_number = self._next_number, self._next_number + 1
+        return np.array([self._numbers[key] for key in keys])
+
+    def _random_rows(self, maps: NDArray, count: int) -> NDArray:
+        """(B,) -> (B, count) random stored transitions of these maps."""
+        if self.layout is None:
+            return self.rng.integers(self._num_stored * self.n_envs, size=(len(maps), count))
+        if self._index is None or not self._index.holds(maps):
+            self._index = self._indexed()
+        return self._index.some_of(maps, count, self.rng)
+
+    def _indexed(self) -> PlaceIndex:
+        maps = self.maps[: self._num_stored].reshape(-1)
+        return PlaceIndex(self.stored("achieved_goal").reshape(len(maps), -1), maps, self.layout is not None)
+
+    def content(self) -> dict[str, NDArray]:
+        """All that has been stored, for `restore`. ValueError if the buffer has wrapped: its oldest steps are gone."""
+        if self.full and self.pos != 0:
+            raise ValueError("the replay buffer has overwritten its oldest steps; only one as long as the training can be saved")
+        arrays = {name: getattr(self, name) for name in self._columns}
+        arrays |= {f"observations/{key}": values for key, values in self.observations.items()}
+        arrays |= {f"next_observations/{key}": values for key, values in self.next_observations.items()}
+        stored = {name: values[: self._num_stored] for name, values in arrays.items()}
+        return stored | {"arrival_scale": np.array(self.goal_test.scale)}
+
+    def restore(self, content: dict[str, NDArray]) -> None:
+        """Put the `content` of another buffer into this empty one; new episodes follow. ValueError if it does not fit."""
+        num_steps, num_envs = content["rewards"].shape
+        if num_envs != self.n_envs or num_steps > self.buffer_size:
+            room = f"{self.buffer_size} x {self.n_envs}"
+            raise ValueError(f"a replay of {num_steps} steps x {num_envs} envs does not fit into a buffer of {room}")
+        for name in self._columns:
+            getattr(self, name)[:num_steps] = content[name]
+        for part in ("observations", "next_observations"):
+            for key, values in getattr(self, part).items():
+                values[:num_steps] = content[f"{part}/{key}"]
+        self.goal_test.scale = float(content["arrival_scale"])
+        self.pos, self.full, self.num_added = num_steps % self.buffer_size, num_steps == self.buffer_size, num_steps
+        if self.layout is not None:
+            numbers, first = np.unique(self.maps[:num_steps], return_index=True)
+            states = self.stored("observation").reshape(-1, *self.obs_shape["observation"])[first]
+            self._numbers = dict(zip(self.layout.keys(states), numbers.tolist(), strict=True))
+            self._next_number = int(numbers.max(initial=-1)) + 1
+        self.begin_episodes()
+
+    def begin_episodes(self) -> None:
+        """Whatever comes next belongs to new episodes."""
+        self._episode_start[:] = self.pos
+        self._index = None
+
+    def stored(self, key: str) -> Array:
+        """(N, n_envs, ...): what has been stored so far of one observation key."""
+        return self.observations[key][: self._num_stored]
+
+    def moves(self) -> Array:
+        """(N, n_envs, G): how far each stored step moved the achieved goal."""
+        return self.next_observations["achieved_goal"][: self._num_stored] - self.stored("achieved_goal")
+
+    def trajectories(self) -> list[Trajectory]:
+        """The episodes, cut where they were cut by the buffer's end, as trajectories of at least two states."""
+        states, goals = self.stored("observation"), self.stored("achieved_goal")
+        trajectories = []
+        for env in range(self.n_envs):
+            for first in np.unique(self.first_step[: len(states), env]):
+                last = self.last_step[first, env]
+                if last > first:
+                    part = slice(first, last + 1)
+                    trajectories.append(Trajectory(states[part, env].copy(), goals[part, env].copy()))
+        return trajectories
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return _COLUMNS if self.layout is None else (*_COLUMNS, "maps")
+
+    @property
+    def _num_stored(self) -> int:
+        return self.buffer_size if self.full else self.pos
+
+
+def _at_rows(values: NDArray, rows: NDArray) -> NDArray:
+    """(T, n_envs, ...) at rows (...), numbers t n_envs + e: several times quicker than with two indices."""
+    return values.reshape(-1, *values.shape[2:]).take(rows, axis=0)

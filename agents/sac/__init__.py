@@ -1,0 +1,1 @@
+"""Goal-conditioned soft actor-critic."""

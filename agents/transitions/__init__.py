@@ -1,0 +1,1 @@
+"""Models of transitions that a planner's online learner uses."""

@@ -1,0 +1,67 @@
+"""What a user's file defines, by name: `path/to/file.py:Name`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .guard import EnvError
+
+_CHECKOUT = Path(__file__).resolve().parents[1]
+_BARE = ("planner", "envs", "agents", "scripts")  # our folders there, by names that a user's may have
+
+
+def is_file(name: str) -> bool:
+    return ".py:" in name or name.endswith(".py")
+
+
+def load_from_file(name: str) -> Any:
+    """`path/to/file.py:Name` -> what the file calls so. EnvError without it; whatever the file itself raises goes through."""
+    path, attribute = split(name)
+    module = _module(path)
+    if not hasattr(module, attribute):
+        raise EnvError(f"{name}: {path.name} defines no {attribute}")
+    return getattr(module, attribute)
+
+
+def split(name: str) -> tuple[Path, str]:
+    """EnvError without such a file, or without a name in it."""
+    file, _, attribute = name.rpartition(":")
+    path = Path(file or attribute).resolve()
+    if not path.is_file():
+        raise EnvError(f"{name}: there is no file {path}")
+    if not file:
+        raise EnvError(f"{name} names no class; write {name}:NAME_OF_THE_CLASS")
+    return path, attribute
+
+
+def _let_neighbours_be_imported(folder: Path) -> None:
+    """Before the checkout that this file may lie in, and else last: a user's `envs/` is theirs, and nothing else is hidden."""
+    if str(folder) not in sys.path:
+        at = next((i for i, place in enumerate(sys.path) if Path(place or ".").resolve() == _CHECKOUT), len(sys.path))
+        sys.path.insert(at, str(folder))
+    for name in _BARE:
+        module = sys.modules.get(name)  # `python -m scripts.NAME` imports `scripts`
+        if module is not None and Path(getattr(module, "__file__", None) or ".").resolve().parent.parent == _CHECKOUT:
+            del sys.modules[name]
+
+
+def _module(path: Path) -> ModuleType:
+    """The file as a module, run once, under a private name, so that no folder beside it is confused with ours."""
+    private = "_thalweg_file_" + hashlib.sha256(str(path).encode()).hexdigest()[:16]
+    if private not in sys.modules:
+        spec = importlib.util.spec_from_file_location(private, path)
+        assert spec is not None and spec.loader is not None  # a .py file always has both
+        module = importlib.util.module_from_spec(spec)
+        _let_neighbours_be_imported(path.parent)
+        sys.modules[private] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[private]
+            raise
+    return sys.modules[private]

@@ -1,0 +1,1 @@
+"""Trajectories, what they cover, and points picked from them."""

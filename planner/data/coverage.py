@@ -1,0 +1,69 @@
+"""Where the agent has been: which goals count as visited, and which straight lines lead through visited ones."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+Array = NDArray[np.floating]
+
+_FINEST = 1e-4  # of the visited range: the shortest stride in which a line is looked at
+LINE_SLACK = 2.0  # of `hold`, for lines: they meet places where the agent was seldom, too
+_NEIGHBOURS = 8  # visited places that lie, in the median, within the distance at which a place counts as visited
+
+
+class VisitedPlaces:
+    """Where the agent has been. A place counts as visited if it is about as near to a visited one as these are to each other."""
+
+    def __init__(self, places: Array) -> None:
+        """(N, G) goals that were achieved."""
+        self._tree = cKDTree(places)
+        gaps = self._tree.query(places[:: max(1, len(places) // 2_000)], k=_NEIGHBOURS)[0][:, -1]  # inf if there are fewer
+        self.within = float(np.median(gaps[np.isfinite(gaps)])) if np.isfinite(gaps).any() else 0.0
+        self._stride = max(self.within, _FINEST * float(np.ptp(places, axis=0).max()), 1e-12)
+
+    def nearest(self, places: Array) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """(N, G) -> (N,) indices of the nearest visited places, and what `hold` says."""
+        gaps, rows = self._tree.query(places)
+        return rows, gaps < self._near(1.0)
+
+    def hold(self, places: Array, slack: float = 1.0) -> NDArray[np.bool_]:
+        """(..., G) -> (...): may the agent be there, for all that it has seen? `slack` times as far from it counts, too."""
+        gaps = self._tree.query(places, distance_upper_bound=self._near(slack))[0]
+        return np.isfinite(gaps)
+
+    def _near(self, slack: float) -> float:
+        return max(slack * self.within * (1 + 1e-9), 1e-12)
+
+    def gaps(self, places: Array, most: float, widest: float) -> tuple[Array, Array]:
+        """(..., G) -> (...) how far the nearest visited place is, and (...) how far visited places are from each other about it.
+
+        The former up to `most`, beyond which it is inf and the latter tells nothing. The latter as `within` tells it of them all,
+        but by more neighbours, since it is of one place; between `within` and `widest`, if that is more [goal units].
+        """
+        gaps, rows = self._tree.query(places, distance_upper_bound=most)
+        near, at = np.unique(rows, return_inverse=True)
+        count = min(4 * _NEIGHBOURS, self._tree.n)
+        about = self._tree.data[near.clip(max=self._tree.n - 1)]  # row n: there is none
+        spacings = self._tree.query(about, k=[count])[0][:, 0] * (_NEIGHBOURS / count) ** (1 / self._tree.m)
+        return gaps, spacings.clip(self.within, max(self.within, widest))[at.reshape(gaps.shape)]
+
+    def hold_lines(self, starts: Array, ends: Array) -> NDArray[np.bool_]:
+        """(N, G), (N, G) -> (N,): may the agent be everywhere on the straight line, looked at in strides of `within`?
+
+        With `LINE_SLACK` paths in the U world keep out of the walls (less than 1 % shorter than any way for 9 of 10) and within
+        0.5 % of the shortest way in the median; with a slack of 1 it is 4 %.
+        """
+        strides = np.ceil(np.linalg.norm(ends - starts, axis=1) / self._stride).astype(int)
+        held = np.ones(len(starts), dtype=bool)
+        for part in (8, 1):  # every eighth place first: most of the lines that are not open end there
+            rows = np.flatnonzero(held)
+            counts = strides[rows] // part + 2
+            line = np.repeat(np.arange(len(rows)), counts)
+            step = np.arange(len(line)) - np.repeat(np.cumsum(counts) - counts, counts)
+            along = (step / (counts[line] - 1))[:, None]
+            row = rows[line]
+            open_places = self.hold(starts[row] + along * (ends[row] - starts[row]), slack=LINE_SLACK)
+            held[rows] = np.bincount(line, weights=~open_places, minlength=len(rows)) == 0
+        return held

@@ -1,0 +1,104 @@
+"""What was driven: states with the goals that they achieve, and how far a step goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+_ROUNDING = 1e-3  # of a typical step: changes of motion that are smaller tell of float32
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Consecutive states of one episode."""
+
+    states: Array  # (T + 1, S)
+    goals: Array  # (T + 1, G), the goal that each state achieves
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+
+def pack_trajectories(trajectories: Sequence[Trajectory]) -> dict[str, NDArray]:
+    """Trajectories -> flat arrays for an npz file: states (N, S), goals (N, G), lengths (K,)."""
+    return {
+        "states": np.concatenate([trajectory.states for trajectory in trajectories]).astype(np.float32),
+        "goals": np.concatenate([trajectory.goals for trajectory in trajectories]).astype(np.float32),
+        "lengths": np.array([len(trajectory) for trajectory in trajectories], dtype=np.int64),
+    }
+
+
+def unpack_trajectories(arrays: dict[str, NDArray]) -> list[Trajectory]:
+    """The inverse of `pack_trajectories`. ValueError if an array is missing or the lengths do not add up."""
+    missing = {"states", "goals", "lengths"} - set(arrays)
+    if missing:
+        raise ValueError(f"trajectories lack {sorted(missing)}")
+    states, goals, lengths = arrays["states"], arrays["goals"], arrays["lengths"]
+    if not (lengths.sum() == len(states) == len(goals)):
+        raise ValueError(f"trajectory lengths add up to {lengths.sum()}, but there are {len(states)} states, {len(goals)} goals")
+    ends = np.cumsum(lengths)
+    return [Trajectory(states[end - n : end], goals[end - n : end]) for end, n in zip(ends, lengths, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class GoalEntries:
+    """`goal_of` for envs whose goal is a part of the state: the indices of that part."""
+
+    indices: tuple[int, ...]
+
+    @classmethod
+    def infer(cls, trajectories: Sequence[Trajectory]) -> GoalEntries:
+        """Find for each goal entry the state entry that always equals it. ValueError if there is none."""
+        states = np.concatenate([trajectory.states for trajectory in trajectories])
+        goals = np.concatenate([trajectory.goals for trajectory in trajectories])
+        indices = []
+        for entry in range(goals.shape[1]):
+            equal = np.flatnonzero((states == goals[:, entry : entry + 1]).all(axis=0))
+            if len(equal) == 0:
+                raise ValueError(
+                    f"no state entry equals entry {entry} of achieved_goal; the planner needs goals that are part of the "
+                    f"observation, so append achieved_goal to it"
+                )
+            indices.append(int(equal[0]))
+        return cls(tuple(indices))
+
+    def __call__(self, states: Array) -> Array:
+        """(..., S) -> (..., G)"""
+        return states[..., list(self.indices)]
+
+    def lift(self, goals: Array, states: Array) -> Array:
+        """Put (N, G) goals into (N, S) states: the remaining entries stay."""
+        lifted = states.copy()
+        lifted[:, list(self.indices)] = goals
+        return lifted
+
+
+def typical_step(trajectories: Sequence[Trajectory]) -> float:
+    """How far the goal moves in an env step that moves it well: the 95th percentile [goal units]; 0 if nothing moves.
+
+    Of all steps, or where an object is pushed so seldom that it rests in nearly all of them, of those that move it.
+    """
+    moves = np.concatenate([np.linalg.norm(np.diff(trajectory.goals, axis=0), axis=1) for trajectory in trajectories])
+    if not moves.any():
+        return 0.0
+    return float(np.quantile(moves, 0.95)) or float(np.quantile(moves[moves > 0], 0.95))
+
+
+def typical_turn(trajectories: Sequence[Trajectory]) -> float:
+    """In how many env steps the agent can change its motion by a typical step: what a mass in motion cannot do at once.
+
+    A typical step by the 90th percentile of how much one step's motion differs from the last one's: pushes are seldom less than
+    full, and stops at walls rarer than that. At least 1, which is what follows its actions at once, or was never seen to turn;
+    ValueError if nothing moves.
+    """
+    step = typical_step(trajectories)
+    if step == 0:
+        raise ValueError("no trajectory moves; nothing can be said of how it turns")
+    changes = [np.linalg.norm(np.diff(trajectory.goals, n=2, axis=0), axis=1) for trajectory in trajectories]
+    change = float(np.quantile(np.concatenate(changes), 0.9)) if any(len(own) for own in changes) else 0.0
+    return max(1.0, step / change) if change > _ROUNDING * step else 1.0

@@ -1,0 +1,1 @@
+"""Energies on curves and in small mazes whose truth is known."""

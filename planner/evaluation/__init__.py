@@ -1,0 +1,1 @@
+"""Episodes, their figures, the audit of distances, pictures and the report."""

@@ -1,0 +1,1 @@
+"""Graphs over states and the searches over them."""

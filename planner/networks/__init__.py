@@ -1,0 +1,1 @@
+"""What networks are made of here: one perceptron, and features of goals."""

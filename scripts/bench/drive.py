@@ -1,0 +1,71 @@
+"""`scripts.bench drive`: what plans are worth once driven, by the least number of env steps that any drive could take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from thalweg.scripts.bench.planners import DIFFICULTY, EPISODE_STEPS
+from thalweg.scripts.cli import Follow, UsageError
+from thalweg.scripts.runs import load_run
+
+if TYPE_CHECKING:
+    from thalweg.scripts.bench.options import Options
+
+_NODES = 100
+_DRIVEN: tuple[tuple[str, Follow], ...] = (("oracle", "route"), ("energy", "route"), ("energy", "waypoints"))
+
+
+def bench_drive(options: Options) -> Iterator[dict[str, Any]]:
+    """Env steps of the drives that arrive over the least possible, on each run's map; the same of their lengths."""
+    if not options.runs:
+        raise UsageError("bench drive needs runs: name folders that scripts.train wrote, with --runs")
+    for folder in options.runs:
+        yield from _rows(folder, options)
+
+
+def _rows(folder: Path, options: Options) -> Iterator[dict[str, Any]]:
+    import numpy as np
+    import torch
+    from tqdm import tqdm
+
+    from thalweg.envs.fastest_drives import FastestDrives
+    from thalweg.envs.loading import env_maker
+    from thalweg.envs.point_mass import PointMass
+    from thalweg.planner.evaluation.evaluate import evaluate
+    from thalweg.scripts.parts import make_policy
+
+    torch.set_num_threads(1)
+    trained = load_run(folder, options.progress)
+    make_env = env_maker(trained.env, **trained.env_kwargs, max_episode_steps=EPISODE_STEPS, difficulty=DIFFICULTY)
+    env = make_env(0)
+    world = env.unwrapped
+    if not isinstance(world, PointMass) or trained.layout is not None:
+        raise UsageError(f"{folder}: the fastest drives of {trained.env} are not known; name runs of one PointMass world")
+    seeds, least = range(options.episodes), []
+    try:
+        fastest = FastestDrives(world)
+        for seed in tqdm(seeds, desc=f"{trained.env}, fastest drives", disable=not options.progress):
+            observation, _ = env.reset(seed=seed)
+            least.append(fastest.find(observation["achieved_goal"], observation["desired_goal"]))
+    except ValueError as error:
+        raise UsageError(f"{folder}: {error}") from None
+    finally:
+        env.close()
+    name = folder.resolve().name
+    for planner, follow in _DRIVEN:
+        policy = make_policy(trained, planner, _NODES, follow=follow)
+        episodes = evaluate(policy, make_env, seeds, trained.env, planner)
+        arrived = [(row, *best) for row, best in zip(episodes, least, strict=True) if row.success]
+        common = {"against": "the fastest drives", "arrived": len(arrived), "of": len(seeds)}
+        for unit, ours, peer in (
+            ("env steps", [row.steps for row, *_ in arrived], [steps for _, steps, _ in arrived]),
+            ("metres", [row.path_length for row, *_ in arrived], [length for *_, length in arrived]),
+        ):
+            row = {"what": f"{name}: {planner}, {follow}, {unit}", "unit": f"{unit}, mean"}
+            if not arrived:
+                yield {**row, "ours": None, "peer": None, "ratio": None, **common}
+                continue
+            mine, its = float(np.mean(ours)), float(np.mean(peer))
+            yield {**row, "ours": mine, "peer": its, "ratio": mine / its, **common}
