@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .plan import Plan
+
+if TYPE_CHECKING:
+    from .evaluation.audit import Drives
+    from .experience import Experience
 
 Array = NDArray[np.floating]
 
@@ -37,6 +42,31 @@ class Planner(Protocol):
 
     def plan(self, state: Array, goal: Array, rng: np.random.Generator) -> Plan:
         """(S,), (G,) -> Plan. Raises NoPathError when there is none, never returns a bad plan."""
+        ...
+
+
+class World(Protocol):
+    """What a run's env can be asked beside its episodes. What it does not know is None."""
+
+    @property
+    def shortest_steps(self) -> Callable[[Array, Array], Array] | None:
+        """(N, S), (N, G) -> (N,) true env steps, inf where there is no path."""
+        ...
+
+    @property
+    def shortest_path(self) -> Callable[[Array, Array], Array] | None:
+        """(G,), (G,) -> (K, G) the bends of the true shortest path, ends included; ValueError without one."""
+        ...
+
+    def drives_nearby(self, experience: Experience) -> Drives:
+        """The agent's drives to goals nearby, with the steps they took. ValueError if there are none to drive to."""
+        ...
+
+    def replay(self) -> Callable[[int], Any]:
+        """What draws relabelled batches of stored transitions, `distances.distributional.Transitions`, of a given size.
+
+        ValueError if none were stored.
+        """
         ...
 
 

@@ -237,9 +237,11 @@ class Run:
     @cached_property
     def experience(self) -> Experience:
         """What samplers learn from."""
+        from thalweg.planner.data.dataset import Dataset
         from thalweg.planner.experience import Experience
 
-        return Experience(self.trajectories, self.goal_of, self.distance(), self.sure_edge, self.config["seed"], self.layout)
+        data = Dataset(self.trajectories, self.goal_of)
+        return Experience(data, self.config["seed"], self.distance(), self.sure_edge, self.layout)
 
     @cached_property
     def routes(self) -> Routes | None:

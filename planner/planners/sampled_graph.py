@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import checked_nodes, checked_steps
+from ..experience import MAX_EDGE
 from ..graph.search import Search, link_steps, search_csgraph, shortest_plan, two_way
 from ..many_maps.layout import Layout
 from ..plan import Plan
@@ -34,7 +35,7 @@ class GraphPlannerConfig:
 
 def config_for(sure_edge: float, num_nodes: int) -> GraphPlannerConfig:
     """The planner of an agent that is sure of links so many predicted env steps long: see `audit.sure_edge`."""
-    return GraphPlannerConfig(num_nodes=num_nodes, stride=sure_edge, max_edge=5 * sure_edge)
+    return GraphPlannerConfig(num_nodes=num_nodes, stride=sure_edge, max_edge=MAX_EDGE * sure_edge)
 
 
 @dataclass(frozen=True, eq=False)

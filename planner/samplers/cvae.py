@@ -51,10 +51,10 @@ class CvaeSampler:
             torch.manual_seed(experience.seed)
             model = Cvae(experience.goals.shape[1], config) if layout is None else LayoutCvae(layout, config)
         if isinstance(model, LayoutCvae):
-            paths, pictures = experience.paths_in_maps
+            paths, pictures = experience.paths_in_maps()
             weights, per_way = np.ones(len(paths), np.float32), POINTS_PER_WAY
         else:
-            (paths, weights), per_way = experience.paths, 1
+            (paths, weights), per_way = experience.paths(), 1
             pictures = np.zeros((len(paths), 0), np.float32)
             model.fit(experience.goals, typical_step(experience.trajectories))
         _train(model, paths, weights, pictures, per_way, config, experience.seed, on_step)

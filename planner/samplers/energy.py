@@ -42,9 +42,9 @@ class EnergySampler:
             config = EnergyConfig() if experience.layout is None else ENERGY_IN_MAPS
         if experience.layout is None:
             step = typical_step(experience.trajectories)
-            model = BetweenModel.fit(*experience.paths, experience.goals, config, experience.seed, on_step, step_length=step)
+            model = BetweenModel.fit(*experience.paths(), experience.goals, config, experience.seed, on_step, step_length=step)
         else:
-            paths, pictures = experience.paths_in_maps
+            paths, pictures = experience.paths_in_maps()
             weights = np.ones(len(paths), np.float32)
             model = BetweenModel.fit_in_maps(paths, weights, pictures, experience.layout, config, experience.seed, on_step)
         return cls.of(model, experience)
