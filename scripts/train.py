@@ -108,7 +108,7 @@ def _train(options: Options, batch: Any) -> None:
     began = time.perf_counter()
     vec_env = VecMonitor(FiniteVecEnv(BatchVecEnv(batch)))
     try:
-        model = GoalSAC(vec_env, options.agent, options.steps, options.seed, options.device)
+        model = GoalSAC(env=vec_env, config=options.agent, total_steps=options.steps, seed=options.seed, device=options.device)
     except ValueError as error:  # its layout_shape is wrong
         raise UsageError(f"{options.env}: {error}") from None
     if options.resume is not None:
