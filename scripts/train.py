@@ -187,8 +187,8 @@ def _fit_energy(options: Options) -> tuple[bytes, dict[str, Any]]:
             sampler = EnergySampler.fit(trained.experience, config, lambda step, loss: bar.update())
     except ValueError as error:
         raise UsageError(f"{options.out}: {error}") from None
-    model = sampler.model.model
-    return tensors_to_bytes(model.state_dict()), model.settings()
+    tensors, settings = sampler.state()
+    return tensors_to_bytes(tensors), settings
 
 
 def _in_maps(asked: EnergyConfig) -> EnergyConfig:
