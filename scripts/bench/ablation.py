@@ -81,7 +81,6 @@ def _variants(trained: Any) -> dict[str, Any]:
         "the route keeps no clearance": replace(whole, routes=Routes.fit(trained.experience, RouteConfig(weight=0.0))),
         "hard cut-off at 2.5 sure edges": planned(stride=_NEVER, max_edge=2.5 * trained.sure_edge, keep_best=False),
         "best link not kept": planned(keep_best=False),
-        "two-way consistent links": planned(two_way=True),
         "failed links avoided": replace(whole, config=replace(follow, avoid=near)),
         "no time-outs": replace(whole, config=replace(follow, patience=_NEVER)),
         "late subgoals not shaken": replace(whole, config=replace(follow, shake=0.0)),
