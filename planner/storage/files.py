@@ -12,17 +12,13 @@ import re
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_WAIT = os.O_NONBLOCK  # a named pipe without a writer would be waited for
-_LINK = (
-    errno.ELOOP,
-    errno.ENOTDIR,
-    errno.ENXIO,
-)  # what the system says of a link, and of a pipe or socket, where a file should be
+_LINK = (errno.ELOOP, errno.ENOTDIR, errno.ENXIO)  # what the system says of a link, a pipe or a socket in a file's place
 _PLAIN = re.compile(r"\w[\w.+-]*")  # no blank, separator, drive, control character, nor a dot in front
 _LONGEST = 200  # characters of a component
 IN_PLACE = ("progress.csv", "results.csv")  # written to as they are, not replaced: a second name of theirs would change, too
@@ -34,6 +30,9 @@ class DamagedError(Exception):
 
 class NotWrittenError(OSError):
     """A file could not be written: no room, no right, or something else of that name; what was there before stays."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 def is_plain(name: str) -> bool:
@@ -87,7 +86,7 @@ def replace_file(path: Path, content: bytes, inside: Path | None = None, tempora
 
 
 def append(path: Path, content: bytes) -> None:
-    """Add to the end of a file, which is made if it is not there. NotWrittenError if it is a link, has a second name, or cannot be."""
+    """Add to the end of a file, or begin it. NotWrittenError if it is a link, has a second name, or cannot be."""
     with _written(path), _walked(path.parent, path.name) as (parent, last):
         descriptor = os.open(last, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK | _NO_WAIT, 0o666, dir_fd=parent)
         with open(descriptor, "ab") as stream:
@@ -99,12 +98,8 @@ def append(path: Path, content: bytes) -> None:
 
 def remove_file(folder: Path, name: str) -> None:
     """A plain file of a folder goes, if it is there; NotWrittenError if it cannot, or lies behind a link."""
-    with _written(folder / name):
-        try:
-            with _walked(folder, name) as (parent, last):
-                _unlink(last, parent)
-        except FileNotFoundError:
-            pass
+    with _written(folder / name), suppress(FileNotFoundError), _walked(folder, name) as (parent, last):
+        os.unlink(last, dir_fd=parent)
 
 
 def check_in_place(folder: Path) -> None:
@@ -124,7 +119,7 @@ def check_in_place(folder: Path) -> None:
 
 @contextmanager
 def _walked(folder: Path, name: str, make: bool = False) -> Iterator[tuple[int, str]]:
-    """The folder that holds the named file, opened, and the file's own name in it; `make`: folders on the way that are missing."""
+    """The folder that holds the named file, opened, and the file's name in it; `make`: folders that are missing on the way."""
     *between, last = name.split("/")
     here = os.open(folder, _FOLDER)
     try:
@@ -140,17 +135,13 @@ def _walked(folder: Path, name: str, make: bool = False) -> Iterator[tuple[int, 
 
 
 def _make_folder(name: str, parent: int) -> None:
-    try:
+    with suppress(FileExistsError):  # a link of that name is refused when it is opened
         os.mkdir(name, dir_fd=parent)
-    except FileExistsError:
-        pass  # a link of that name is refused when it is opened
 
 
 def _unlink(name: str, parent: int) -> None:
-    try:
+    with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=parent)
-    except FileNotFoundError:
-        pass
 
 
 @contextmanager
@@ -173,6 +164,5 @@ def _written(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         what = "a link or no plain file lies there" if error.errno in _LINK else error.strerror
-        raise NotWrittenError(
-            error.errno, f"{path} cannot be written ({what}); what was there stays: mend it or name another"
-        ) from None
+        told = f"{path} cannot be written ({what}); what was there stays: mend it or name another folder"
+        raise NotWrittenError(error.errno, told) from None

@@ -19,10 +19,10 @@ def fit_once(
     say: Callable[[str], None],
     made_of: Mapping[str, str] | None = None,
 ) -> dict[str, bytes]:
-    """The content of the named files: as stored, or as `fit()` makes them; of several processes one fits and the others wait for it.
+    """The content of the named files: as stored, or as `fit()` makes them; of several processes one fits, and the others wait.
 
-    A run that cannot be written to is left alone: its models are kept in the user's cache, or if that cannot be written either, in
-    memory, and `say` is told so in one line. `made_of`: as in `write_files`, of the run that was loaded.
+    A run that cannot be written to is left alone: its models are kept in the user's cache, or, if that cannot be written to
+    either, in memory, and `say` is told so in one line. `made_of`: as in `write_files`, of the run that was loaded.
     """
     if _has(folder, names):
         return _read(folder, names)

@@ -8,7 +8,7 @@ import os
 import stat
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .files import NotWrittenError
@@ -29,18 +29,16 @@ def locked(folder: Path, name: str = ".lock", on_wait: Callable[[], None] | None
         _lock(descriptor, folder, on_wait)
         yield
     finally:
-        try:
+        with suppress(OSError):  # where there was none to be had
             fcntl.flock(descriptor, fcntl.LOCK_UN)  # at once: a forked child may hold the descriptor for longer
-        except OSError:
-            pass  # there was none to be had
         os.close(descriptor)
 
 
 @contextmanager
 def fitting(folder: Path, name: str, say: Callable[[str], None] | None = None) -> Iterator[bool]:
-    """Hold the lock of what is fitted on demand (`distances/q_value`), so that of two processes one fits it and the other reads it.
+    """Hold the lock of what is fitted on demand (`distances/q_value`): of two processes one fits it, and the other reads it.
 
-    Yields whether the folder can be written to; look again for what you would fit, once inside. `say` is told when it has to wait.
+    Yields whether the folder can be written to; look again for what you would fit, once inside. `say` is told of having to wait.
     """
 
     def wait() -> None:

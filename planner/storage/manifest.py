@@ -1,8 +1,8 @@
 """A run folder's list of files, each with its SHA-256, in `manifest.json`.
 
-Every file is written to a temporary name and renamed; a new version of a file gets a new name, and the manifest, renamed
-last, switches to it. So a kill at any moment leaves the last complete state readable, and so does another process at any moment:
-writers hold the folder's lock from reading the manifest to replacing it, and a reader whose file has gone reads the manifest anew.
+Every file is written to a temporary name and renamed; a new version of a file gets a new name, and the manifest, renamed last,
+switches to it. So a kill at any moment leaves the last complete state readable. Processes may share a folder: writers hold its
+lock from reading the manifest to replacing it, and a reader whose file has gone reads the manifest anew.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def write_files(
 ) -> None:
     """Add, replace and remove files, named by their path in the folder; all at once, as far as a reader can see.
 
-    `made_of`: names with the SHA-256 that the new files were derived from; DamagedError, and nothing is written, if one of them has
-    changed since. DamagedError if what is there is no run; NotWrittenError if the folder cannot be written; ValueError for a name
-    that is not a plain relative path.
+    `made_of`: names with the SHA-256 that the new files were derived from; DamagedError, and nothing is written, if one of them
+    has changed since. DamagedError if what is there is no run; NotWrittenError if the folder cannot be written; ValueError for a
+    name that is not a plain relative path.
     """
     for name in files:
         if not _may_be_listed(name):
@@ -58,7 +58,8 @@ def write_files(
 
 def read_file(folder: Path, name: str) -> bytes:
     """The content of a listed file. DamagedError if it is not listed, missing or altered."""
-    entry, error = None, None
+    entry: dict[str, str] | None = None
+    error: DamagedError | None = None
     for _ in range(_TRIES):
         before, entry = entry, _read_manifest(folder).get(name)
         if entry is None:

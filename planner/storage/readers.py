@@ -20,8 +20,10 @@ T = TypeVar("T")
 
 
 def read_json(folder: Path, name: str, types: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A JSON object. With `types`, name -> type (as `float | None`, `dict`), it has just these entries, each of its type; more are
-    refused, since another version wrote them. DamagedError, with the entry, otherwise."""
+    """A JSON object. With `types`, name -> type (as `float | None`, `dict`), it must have just these entries, each of its type.
+
+    DamagedError, with the entry, otherwise.
+    """
     what = str(folder / name)
     value = bytes_to_json(read_file(folder, name), what)
     if not isinstance(value, dict):
