@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,4 +54,25 @@ class GoalPolicy(Protocol):
 
         `state` is what was carried on, None before anything was; so may be an item, of an env that has just begun.
         """
+        ...
+
+
+@runtime_checkable
+class PlanRecord(Protocol):
+    """What a policy that plans carries on for an env, if its plans are to be counted: read off when the episode is over."""
+
+    replans: int  # plans after the first one
+    failed_plans: int  # searches that found no path
+    plan_ms: list[float]  # of each search, failed ones included
+    nodes: int  # of the graph that the last plan was found in; 0 before there is a plan
+
+
+@runtime_checkable
+class PlanAhead(Protocol):
+    """What it carries on, if the plan is to be seen in the film of a drive."""
+
+    plan: Plan | None  # the one that is followed; None where the goal is headed for without one
+
+    def subgoals_ahead(self) -> Array:
+        """(K, G), the goal itself last"""
         ...

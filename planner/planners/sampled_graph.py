@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import checked_nodes, checked_steps
-from ..graph.search import Search, link_steps, search_csgraph, shortest_plan, two_way
+from ..graph.search import Search, link_steps, search_csgraph, shortest_plan
 from ..many_maps.layout import Layout
 from ..plan import Plan
 from ..protocols import DistanceModel, StateSampler
@@ -23,7 +23,6 @@ class GraphPlannerConfig:
     stride: float = 16.0  # a link costs little more than its steps up to here [env steps], far more beyond
     max_edge: float = 80.0  # longest link [env steps]: used where nothing else closes a gap
     keep_best: bool = True  # a place's shortest link stays however long it is
-    two_way: bool = False  # links count as long as the longer of their two ways: see `graph.two_way`
 
     def __post_init__(self) -> None:
         if self.num_nodes < 0:
@@ -56,7 +55,5 @@ class GraphPlanner:
         targets = np.vstack([self.goal_of(nodes), goal])
         steps = self.distance.pairwise(np.vstack([state, nodes]), targets)  # row 0 is the start, last column the goal
         steps = checked_steps(steps, (count + 1, count + 1), type(self.distance).__name__)
-        if self.config.two_way:
-            steps = two_way(steps)
         links = link_steps(steps, self.config.max_edge, self.config.keep_best)
         return shortest_plan(links, nodes, self.config.stride, self.search)
