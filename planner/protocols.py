@@ -85,3 +85,14 @@ class GoalPolicy(Protocol):
         `state` is what was carried on, None before anything was; so may be an item, of an env that has just begun.
         """
         ...
+
+
+class EnvMaker(Protocol):
+    """Makes a run's env, again and again; see `thalweg.as_goal_env`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def make(self, index: int = 0, **options: Any) -> Any:
+        """One goal env. `options` go to the env over its own settings, but for `max_episode_steps`, the length of an episode."""
+        ...
