@@ -38,7 +38,7 @@ class GoalSpace:
             )
         if not self.has_pictures:
             lines.append(
-                f"goals have {self.size} entries: the agent has no local view of what was visited, which needs {_PICTURED}"
+                f"goals have {self.size} entries: the agent has no local view, which needs {_PICTURED}"
             )
         return lines
 
