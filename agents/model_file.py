@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from stable_baselines3.common.vec_env import VecEnv
 
-from thalweg.planner.storage import DamagedError, arrays_to_bytes, bytes_to_arrays, json_to_bytes, replace_file
+from thalweg.planner.storage import DamagedError, arrays_to_bytes, bytes_to_arrays, bytes_to_json, json_to_bytes, replace_file
 
 from .agent import agent_from
 from .checkpoint import REPLAY, learnt_files, restore_learnt
@@ -66,7 +66,7 @@ def is_model_file(path: Place) -> bool:
 def read_model(cls: type[Model], path: Place, env: Any, device: Any, arguments: dict[str, Any]) -> Model:
     """As `GoalSAC.load` says."""
     read, where = _reader(path)
-    settings = json.loads(read(_SETTINGS))
+    settings = bytes_to_json(read(_SETTINGS), f"{_SETTINGS} of {where}")
     if env is None:
         agent = agent_from(read, where)
         policy = agent.policy
@@ -97,7 +97,7 @@ def _restore_replay(model: GoalSAC, read: Read, where: str, num_envs: int) -> No
         what = f"the replay in {where} is of {num_envs} envs at once, and {model.n_envs} are given: it is left out"
         warnings.warn(f"{what}; hand in {num_envs} to learn on from it", stacklevel=4)
         return
-    arrays = bytes_to_arrays(content)
+    arrays = bytes_to_arrays(content, f"{REPLAY} of {where}")
     model.make_room(len(arrays["rewards"]))
     model.replay_buffer.restore(arrays)
 
