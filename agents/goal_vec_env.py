@@ -56,6 +56,7 @@ class NoVecEnv(VecEnv):
 
     def __init__(self, num_envs: int, observation_space: spaces.Space, action_space: spaces.Space, layout: Layout | None) -> None:
         self.layout_shape = None if layout is None else layout.shape
+        self.render_mode = None
         super().__init__(num_envs, observation_space, action_space)
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:

@@ -17,8 +17,8 @@ Array = NDArray[np.floating]
 GoalOf = Callable[[Array], Array]  # (..., S) -> (..., G)
 
 _KINDS = (
-    'a replay buffer, or a list of episodes: {"observation": (T + 1, S), "achieved_goal": (T + 1, G), "actions": (T, A)}, or states '
-    "(T + 1, S) with goal_of"
+    'a replay buffer, or a list of episodes: {"observation": (T + 1, S), "achieved_goal": (T + 1, G), "actions": (T, A)}, '
+    "or states (T + 1, S) with goal_of"
 )
 
 
@@ -132,10 +132,10 @@ def _numbers(values: Any, name: str) -> Array:
         numbers = np.array(values, dtype=np.float32)
     except (TypeError, ValueError):
         raise UsageError(f"{name} is no array of numbers; give (T + 1, ...) with one row per step") from None
-    if numbers.ndim < 1 or not np.isfinite(numbers).all():
-        raise UsageError(
-            f"{name} holds numbers that are not finite; leave that episode out" if numbers.ndim else f"{name} is no array"
-        )
+    if numbers.ndim == 0:
+        raise UsageError(f"{name} is no array; give (T + 1, ...) with one row per step")
+    if not np.isfinite(numbers).all():
+        raise UsageError(f"{name} holds numbers that are not finite; leave that episode out")
     return numbers.reshape(len(numbers), -1)
 
 

@@ -151,6 +151,8 @@ class HerBuffer(DictReplayBuffer):
         For use while collecting. Next to it among *all* stored states: among a few random ones the nearest is often behind a
         wall, and agents of a dense maze spent their practice pushing against walls. In a map that is new there is none.
         """
+        if self.num_stored == 0:  # a training that goes on without what it had stored
+            return achieved.copy(), np.zeros(len(achieved), dtype=bool)
         if self._index is None or self.num_stored * self.n_envs > _REBUILD * len(self._index):
             self._index = self._indexed()
         rows, known = self._index.one_next_to(achieved, maps, self.rng)

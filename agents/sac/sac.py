@@ -226,7 +226,7 @@ class GoalSAC(SAC):
 
         `learn(..., reset_num_timesteps=False)` goes on. Where another number of envs is stepped at once, the stored replay does
         not fit: it is left out, with a warning. `kwargs` are arguments of GoalSAC, in place of those it was made with; a schedule
-        of learning rates is among what has to be given again. DamagedError for another file, ValueError for an env of other spaces.
+        of learning rates has to be given again. DamagedError for another file, ValueError for an env of other spaces.
         """
         return read_model(cls, path, env, device, kwargs)
 
