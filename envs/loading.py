@@ -78,9 +78,7 @@ class GoalEnvs:
             except Exception as error:
                 raise _cannot_be_made(self.name, error) from error
         if self.only_one and num_envs > 1:
-            raise EnvError(
-                f"{self.name}: {num_envs} envs are asked for, but one was given; give what makes envs"
-            )
+            raise EnvError(f"{self.name}: {num_envs} envs are asked for, but one was given; give what makes envs")
         envs: list[gym.Env] = []
         try:
             for index in range(num_envs):

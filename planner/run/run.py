@@ -194,9 +194,7 @@ class Run:
     def _graph(self, sampler: StateSampler, experience: Experience, nodes: int) -> Planner:
         return GraphPlanner.fit(experience, GraphPlanner.usual_config(experience, nodes), sampler=sampler)
 
-    def policy(
-        self, name: str = "energy", nodes: int = 100, follow: Follow = "route", distance: str | None = None
-    ) -> GoalPolicy:
+    def policy(self, name: str = "energy", nodes: int = 100, follow: Follow = "route", distance: str | None = None) -> GoalPolicy:
         """The agent alone (`none`), or led by a planner; has stable-baselines3's `predict`."""
         if name == NO_PLANNER:
             return self.agent
