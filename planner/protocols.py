@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -63,7 +64,7 @@ class PlanRecord(Protocol):
 
     replans: int  # plans after the first one
     failed_plans: int  # searches that found no path
-    plan_ms: list[float]  # of each search, failed ones included
+    plan_ms: Sequence[float]  # of each search, failed ones included
     nodes: int  # of the graph that the last plan was found in; 0 before there is a plan
 
 
