@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -105,7 +105,7 @@ class PlanRecord(Protocol):
 
     replans: int  # plans after the first one
     failed_plans: int  # searches that found no path
-    plan_ms: list[float]  # of each search, failed ones included
+    plan_ms: Sequence[float]  # of each search, failed ones included
     nodes: int  # of the graph that the last plan was found in; 0 before there is a plan
 
 
