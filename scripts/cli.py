@@ -41,7 +41,7 @@ def _spoken_as(file: str) -> str:
 def _is_bad_input(error: Exception) -> bool:
     known = ("UsageError", "DamagedError", "NotFiniteError", "NoPathError", "FloatingPointError", "DivergedError", "EnvError")
     # by name: importing them all would import torch for nothing
-    return type(error).__name__ in (*known, "ReplayMemoryError", "OutOfMemoryError", "CheckError")
+    return type(error).__name__ in (*known, "ReplayMemoryError", "OutOfMemoryError", "CheckError", "NotWrittenError")
 
 
 def parse_seeds(text: str) -> list[int]:

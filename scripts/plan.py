@@ -41,7 +41,7 @@ def main(options: Options) -> None:
     import torch
 
     from thalweg.planner.evaluation.report import figure_to_png
-    from thalweg.planner.storage import json_to_bytes
+    from thalweg.planner.storage import json_to_bytes, replace_file
 
     torch.set_num_threads(1)
     trained = load_run(options.run)
@@ -58,12 +58,12 @@ def main(options: Options) -> None:
         "edges": plan.edges.tolist(),
     }
     written = ["plan.json", "plan.png"]
-    (options.out / "plan.json").write_bytes(json_to_bytes(content))
-    (options.out / "plan.png").write_bytes(figure_to_png(figure))
+    replace_file(options.out / "plan.json", json_to_bytes(content))
+    replace_file(options.out / "plan.png", figure_to_png(figure))
     if frames:
-        from thalweg.envs.frames import save_gif
+        from thalweg.envs.frames import gif_bytes
 
-        save_gif(frames, options.out / "plan.gif", 20)
+        replace_file(options.out / "plan.gif", gif_bytes(frames, 20))
         written.append("plan.gif")
     print(f"{len(plan.waypoints)} waypoints, {plan.total_steps:.0f} env steps; {options.out}/{', '.join(written)}")
 

@@ -54,8 +54,14 @@ def main(options: Options) -> None:
 
     import thalweg.envs  # noqa: F401 (registers ours)
     from thalweg.envs.loading import load_batch
+    from thalweg.envs.trust import remember
+    from thalweg.planner.storage import check_in_place
 
-    assert options.env is not None
+    assert options.env is not None and options.out is not None
+    if options.out.exists():
+        check_in_place(options.out)
+    if options.resume is None:
+        remember(options.env)
     batch = load_batch(options.env, options.agent.num_envs, **env_kwargs)
     try:
         _train(options, batch)
