@@ -81,9 +81,7 @@ def test_registered_ids_and_installed_modules_are_no_code_of_the_run():
     assert not state_file().exists()
 
 
-@pytest.mark.parametrize(
-    "name", ["evil:E-v0", "evil.sub:E-v0", "antigravity:E-v0", "not_there:E-v0", "../x:E-v0", ":E-v0", "a b:E-v0"]
-)
+@pytest.mark.parametrize("name", ["evil:E", "evil.sub:E", "antigravity:E", "not_there:E", "../x:E", ":E", "a b:E"])
 def test_a_module_of_the_working_directory_is_not_even_imported(tmp_path, name):
     (tmp_path / "work" / "evil").mkdir()
     (tmp_path / "work" / "evil" / "__init__.py").write_text("raise SystemExit")
