@@ -47,7 +47,7 @@ def main(options: Options) -> None:
     import thalweg.envs  # noqa: F401 (registers ours)
     from thalweg.envs.loading import load_env
     from thalweg.planner.evaluation.report import figure_to_png
-    from thalweg.planner.storage import json_to_bytes
+    from thalweg.planner.storage import json_to_bytes, replace_file
 
     torch.set_num_threads(1)
     trained = load_run(options.run, options.progress)
@@ -72,13 +72,13 @@ def main(options: Options) -> None:
         reports[name], predictions[name] = _audit(trained, name, known, drives, options, rng)
     make_folder(options.out)
     controller = {"bare": _controller(drives, options.max_edge), "routed": _controller(routed, options.max_edge)}
-    (options.out / "audit.json").write_bytes(json_to_bytes(reports))
-    (options.out / "controller.json").write_bytes(json_to_bytes(controller))
+    replace_file(options.out / "audit.json", json_to_bytes(reports))
+    replace_file(options.out / "controller.json", json_to_bytes(controller))
     figures = {"calibration": _draw_calibration(predictions, known["pairs"], options.max_edge)}
     if known["pairs"].goals.shape[1] == 2:
         figures["worst_edges"] = _draw_worst(trained, reports, true_steps is not None)
     for title, figure in figures.items():
-        (options.out / f"{title}.png").write_bytes(figure_to_png(figure))
+        replace_file(options.out / f"{title}.png", figure_to_png(figure))
     print(table(trained.env, reports))
     print(f"{spoken(controller)}; {options.out}/audit.json")
 
