@@ -45,7 +45,7 @@ def main(options: Options) -> None:
 
     from thalweg.planner.evaluation.evaluation_folder import evaluate_planners
     from thalweg.scripts.evaluated_run import RunFolder
-    from thalweg.scripts.workers import run_tasks
+    from thalweg.planner.evaluation.workers import run_tasks
 
     make_folder(options.out)
     subject = RunFolder(str(options.run), options.progress)

@@ -96,7 +96,10 @@ class Run:
 
     def at(self, **settings: Any) -> Run:
         """The same run, planning in an env with other settings, such as `difficulty`."""
-        return replace(self, settings={**self.settings, **settings}) if settings else self
+        if not settings:
+            return self
+        merged = {**self.settings, **settings}
+        return self._once(("at", repr(sorted(merged.items()))), lambda: replace(self, settings=merged))
 
     def make_env(self, index: int = 0, **options: Any) -> Any:
         """The env that is planned in."""
