@@ -26,8 +26,8 @@ _EPISODE_STEPS = 200  # of an env in a file that sets no limit
 class GoalEnvs:
     """Makes goal envs as agents here expect them (see `GoalEnvAdapter`), one by one or as a batch; see `as_goal_env`.
 
-    A throwaway env is driven about once per setting, to see how it differs from ours. EnvError, with the fix, if it cannot be made
-    or learned from.
+    A throwaway env is driven about once per setting, to see how it differs from ours. EnvError, with the fix, if it cannot be
+    made or learned from.
     """
 
     def __init__(self, source: EnvSource, name: str, kwargs: dict[str, Any]) -> None:
