@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
+from thalweg.planner.errors import BadInput
 
-class NotFiniteError(Exception):
+
+class NotFiniteError(BadInput):
     """An observation, a reward, an action or a loss is NaN or infinite."""
 
 

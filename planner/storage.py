@@ -22,10 +22,12 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from .errors import BadInput
+
 MANIFEST = "manifest.json"
 
 
-class DamagedError(Exception):
+class DamagedError(BadInput):
     """A stored file is missing, or is not what was written."""
 
 
