@@ -65,7 +65,7 @@ class GoalEnvAdapter(gym.Wrapper):
         return observation, reward, arrived, truncated, told
 
     def compute_reward(self, achieved_goal: Array, desired_goal: Array, info: Any) -> Array:
-        """(B, G), (B, G) -> (B,): -1, or 0 where the env pays its best reward; what is not finite is at no goal, whatever it pays."""
+        """(B, G), (B, G) -> (B,): -1, or 0 where the env pays its best reward; what is not finite is at no goal."""
         rewards = np.asarray(self._reward(achieved_goal, desired_goal, info))
         finite = np.isfinite(achieved_goal).all(axis=-1) & np.isfinite(desired_goal).all(axis=-1)
         return -(~((rewards >= self._traits.best_reward - 1e-6) & finite)).astype(np.float32)
