@@ -39,8 +39,8 @@ def _spoken_as(file: str) -> str:
 
 
 def _is_bad_input(error: Exception) -> bool:
-    known = ("UsageError", "DamagedError", "NotFiniteError", "NoPathError", "FloatingPointError", "DivergedError", "EnvError")
-    known += ("OtherResultsError", "ReplayMemoryError", "OutOfMemoryError", "CheckError")
+    known = {"UsageError", "DamagedError", "NotFiniteError", "NoPathError", "FloatingPointError", "DivergedError", "EnvError"}
+    known |= {"OtherResultsError", "ReplayMemoryError", "OutOfMemoryError", "CheckError"}
     # by name: importing them all would import torch for nothing
     return type(error).__name__ in known
 

@@ -48,7 +48,8 @@ def test_what_is_not_finite_is_at_no_goal(make, bad):
 def test_an_env_that_is_not_finite_when_driven_at_random_is_refused(tmp_path):
     (tmp_path / "mine.py").write_text(
         "import numpy as np\nfrom thalweg.envs.point_mass import PointMass\n\nclass Breaks(PointMass):\n"
-        "    def _observe(self):\n        return {k: v * (np.nan if len(self._trail) == 4 else 1) for k, v in super()._observe().items()}\n"
+        "    def _observe(self):\n        bad = np.nan if len(self._trail) == 4 else 1\n"
+        "        return {key: value * bad for key, value in super()._observe().items()}\n"
     )
     with pytest.raises(EnvError, match=r"Breaks \(seed 0\): observation is not finite after 3 random steps; mend the env"):
         load_env(f"{tmp_path / 'mine.py'}:Breaks")

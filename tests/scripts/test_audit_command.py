@@ -95,13 +95,14 @@ class Steering:
     """Pushes the mass straight to the goal, as fast as it can still stop."""
 
     def predict(self, observation, state=None, episode_start=None, deterministic=False):
-        offset, velocity = observation["desired_goal"] - observation["observation"][:2], observation["observation"][2:]
+        offset = observation["desired_goal"] - observation["observation"][..., :2]
+        velocity = observation["observation"][..., 2:]
         return np.clip((1.5 * offset - velocity) * 5, -1, 1).astype(np.float32), None
 
 
 class Resting(Steering):
     def predict(self, observation, state=None, episode_start=None, deterministic=False):
-        return np.zeros(2, np.float32), None
+        return np.zeros_like(observation["desired_goal"]), None
 
 
 @pytest.mark.parametrize("truth", [True, False])

@@ -146,7 +146,7 @@ def test_a_difficulty_that_an_env_does_not_know_is_named_and_none_is_chosen_for_
     done = evaluate(run, tmp_path / "out", *flags, "--difficulty", 0.5)
     assert done.returncode == 2 and done.stderr.strip().endswith("Mine knows no difficulty; leave --difficulty out")
     done = evaluate(run, tmp_path / "out", *flags, "--episode-steps", 20)
-    assert done.returncode == 0 and "difficulty" not in done.stdout, done.stderr
+    assert done.returncode == 0 and "--difficulty" not in done.stdout, done.stderr
 
 
 def bench(name, out, *flags):
