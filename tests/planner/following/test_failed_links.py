@@ -6,7 +6,6 @@ from test_subgoal_policy import Straight
 
 from thalweg.planner.following.failed_links import FailedLinks, WithoutFailed, without_failed
 from thalweg.planner.following.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
-from thalweg.planner.graph.search import two_way
 from thalweg.planner.many_maps.layout import Layout
 from thalweg.planner.plan import NoPathError, Plan
 from thalweg.planner.planners.sampled_graph import GraphPlanner, GraphPlannerConfig
@@ -124,24 +123,3 @@ def test_what_failed_in_one_map_is_not_avoided_in_the_next():
     many = replace(planner(), layout=Layout((2, 2), (0.0, 0.0), (1.0, 1.0)))
     with pytest.raises(ValueError, match="for one map"):
         SubgoalPolicy(Stuck(), many, Straight(), lambda s: s, config)
-
-
-def test_two_way_links_take_the_longer_of_both_ways_and_leave_start_and_goal():
-    steps = np.array([[1.0, 2.0, 9.0], [0.0, 3.0, 4.0], [7.0, 0.0, 5.0]])  # rows: start, a, b; columns: a, b, goal
-    expected = [[1.0, 2.0, 9.0], [0.0, 7.0, 4.0], [7.0, 0.0, 5.0]]
-    assert two_way(steps).tolist() == expected
-    assert steps[1, 1] == 3.0  # what was given stays
-
-
-@pytest.mark.parametrize(("both_ways", "links"), [(False, 1), (True, 0)])
-def test_a_wormhole_one_way_is_no_link_of_a_two_way_graph(both_ways, links):
-    class OneWay(Straight):
-        """From (5, 1) it looks near to (5, -4), but not back."""
-
-        def pairwise(self, states, goals):
-            false = (np.abs(states[:, 1:] - 1) < 0.1) & (np.abs(goals[:, 1] + 4) < 0.1)
-            return np.where(false, 1.0, super().pairwise(states, goals))
-
-    config = GraphPlannerConfig(num_nodes=2, stride=8.0, max_edge=2.0, keep_best=False, two_way=both_ways)
-    with pytest.raises(NoPathError, match=f"{links} edges"):
-        GraphPlanner(TwoWaysRound(), OneWay(), lambda s: s, config).plan(START, GOAL, np.random.default_rng(0))
