@@ -1,77 +1,101 @@
-"""What a run leaves to learn from: every sampler's `fit` takes one `Experience`."""
+"""What a run leaves to learn from: every part's `fit` takes one `Experience`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .data.coverage import VisitedPlaces
+from .data.dataset import Dataset
 from .data.trajectories import GoalEntries, Trajectory
+from .fitting import ignore
 from .graph.stitched_paths import paths_in_maps, training_paths
 from .many_maps.layout import Layout
-from .planners.sampled_graph import config_for
-from .protocols import DistanceModel
+from .protocols import DistanceModel, GoalPolicy, World
 
 Array = NDArray[np.floating]
+
+MAX_EDGE = 5.0  # the longest link of a plan, in links that the agent is sure of: used where nothing else closes a gap
+
+
+class _Unmeasured:
+    """Stands where a distance will be, while that is being fitted."""
+
+    def pairwise(self, states: Array, goals: Array) -> Array:
+        raise ValueError("no distance has been fitted to this experience yet; fit one and hand it in: replace(..., distance=...)")
+
+    paired = pairwise
 
 
 @dataclass(frozen=True, eq=False)
 class Experience:
-    """Where the agent has been, how far apart that is, and how long the links are of which it is sure."""
+    """What was visited, how far apart that is, and how long the links are of which the agent is sure.
 
-    trajectories: Sequence[Trajectory]
-    goal_of: GoalEntries
-    distance: DistanceModel
-    sure_edge: float  # env steps, see `audit.sure_edge`
+    A distance is fitted to one that has none yet, and all else to one that has it. Of `agent` and `world` a part says in its
+    `fit` whether it needs them; a data set without an agent has neither.
+    """
+
+    data: Dataset
     seed: int  # of all that is learned from it
+    distance: DistanceModel = field(default_factory=_Unmeasured)
+    sure_edge: float = float("nan")  # env steps, see `evaluation.audit.sure_edge`
     layout: Layout | None = None  # where states end in a picture of their map, and the maps are many
+    agent: GoalPolicy | None = None
+    world: World | None = None
+    _paths: dict[str, tuple[Array, Array]] = field(default_factory=dict, init=False, repr=False)
 
-    @cached_property
+    @property
+    def trajectories(self) -> Sequence[Trajectory]:
+        return self.data.trajectories
+
+    @property
+    def goal_of(self) -> GoalEntries:
+        return self.data.goal_of
+
+    @property
     def states(self) -> Array:
         """(M, S), all that were visited"""
-        return np.concatenate([trajectory.states for trajectory in self.trajectories])
+        return self.data.states
 
-    @cached_property
+    @property
     def goals(self) -> Array:
         """(M, G), what these states achieve"""
-        return np.concatenate([trajectory.goals for trajectory in self.trajectories])
+        return self.data.goals
 
-    @cached_property
+    @property
     def visited(self) -> VisitedPlaces:
-        """Where a generated place may lie; its rows are those of `states`."""
-        return VisitedPlaces(self.goals)
+        """Where a generated goal may lie; its rows are those of `states`."""
+        return self.data.visited
 
-    @cached_property
-    def paths(self) -> tuple[Array, Array]:
-        """Ways between visited places (N, L, G) at equal arc lengths, and their weights (N,): see `paths.training_paths`.
+    def lift(self, goals: Array) -> Array:
+        """(N, G) -> (N, S), see `Dataset.lift`."""
+        return self.data.lift(goals)
 
-        Found on first use, which takes a while. ValueError where no two visited states can be joined.
+    def paths(self, on_step: Callable[[int, int], None] = ignore) -> tuple[Array, Array]:
+        """Paths between visited goals (N, L, G) at equal arc lengths, and their weights (N,): see `training_paths`.
+
+        The search takes seconds to minutes, once; `on_step(done, of)` tells how far it is. ValueError where no two visited
+        states can be joined.
         """
-        links = config_for(self.sure_edge, num_nodes=1)
-        rng = np.random.default_rng(self.seed)
-        return training_paths(self.trajectories, self.distance, self.goal_of, links.max_edge, links.stride, rng)
+        if "one" not in self._paths:
+            rng = np.random.default_rng(self.seed)
+            longest = MAX_EDGE * self.sure_edge
+            self._paths["one"] = training_paths(
+                self.trajectories, self.distance, self.goal_of, longest, self.sure_edge, rng, on_step
+            )
+        return self._paths["one"]
 
-    @cached_property
     def paths_in_maps(self) -> tuple[Array, Array]:
-        """As `paths`, where maps are many: ways (N, L, 2), and the pictures of their maps (N, X Y)."""
+        """As `paths`, where maps are many: paths (N, L, 2), and the pictures of their maps (N, X Y)."""
         assert self.layout is not None
-        rng = np.random.default_rng(self.seed)
-        return paths_in_maps(self.trajectories, self.distance, self.goal_of, self.layout, rng)
+        if "many" not in self._paths:
+            rng = np.random.default_rng(self.seed)
+            self._paths["many"] = paths_in_maps(self.trajectories, self.distance, self.goal_of, self.layout, rng)
+        return self._paths["many"]
 
     def picture(self, state: Array) -> Array:
         """(S,) -> (X Y,) what the state shows of its map; (0,) where there is but one."""
         return state[:0] if self.layout is None else self.layout.pictures(state).ravel()
-
-    def lift(self, goals: Array) -> Array:
-        """(N, G) generated goals -> (N, S) states: the remaining entries are those of the nearest visited state.
-
-        A place where nobody has been may be inside a wall: there the nearest visited state stands in as it is.
-        """
-        nearest, been = self.visited.nearest(goals)
-        states = self.states[nearest]
-        states[been] = self.goal_of.lift(goals[been], states[been])
-        return states

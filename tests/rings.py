@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 from straight import Straight
 
+from thalweg.planner.data.dataset import Dataset
 from thalweg.planner.data.points import resample_by_arc_length
 from thalweg.planner.data.trajectories import GoalEntries, Trajectory
 from thalweg.planner.experience import Experience
@@ -59,6 +60,6 @@ def ring_experience(rings):
     for ring in rings:
         way = corridors_of(ring)[0]
         data.append(Trajectory(np.stack([state_in(ring, place) for place in way]), way))
-    experience = Experience(data, GoalEntries((0, 1)), Straight(), sure_edge=4.0, seed=0, layout=LAYOUT)
-    experience.__dict__["paths_in_maps"] = paths_of(rings)
+    experience = Experience(Dataset(data, GoalEntries((0, 1))), seed=0, distance=Straight(), sure_edge=4.0, layout=LAYOUT)
+    experience._paths["many"] = paths_of(rings)
     return experience

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from thalweg.planner.data.trajectories import GoalEntries, Trajectory
+from thalweg.planner.data.dataset import Dataset
+from thalweg.planner.data.trajectories import Trajectory
 from thalweg.planner.experience import Experience
 
 
@@ -17,4 +18,4 @@ class Straight:
 
 
 def straight_experience(trajectories: list[Trajectory]) -> Experience:
-    return Experience(trajectories, GoalEntries.infer(trajectories), Straight(), sure_edge=4.0, seed=0)
+    return Experience(Dataset.of(trajectories), seed=0, distance=Straight(), sure_edge=4.0)

@@ -19,18 +19,24 @@ class Trajectory:
 
     states: Array  # (T + 1, S)
     goals: Array  # (T + 1, G), the goal that each state achieves
+    actions: Array | None = None  # (T, A), what led from each state to the next; None where nobody wrote it down
 
     def __len__(self) -> int:
         return len(self.states)
 
 
 def pack_trajectories(trajectories: Sequence[Trajectory]) -> dict[str, NDArray]:
-    """Trajectories -> flat arrays for an npz file: states (N, S), goals (N, G), lengths (K,)."""
-    return {
+    """Trajectories -> flat arrays for an npz file: states (N, S), goals (N, G), lengths (K,), and actions (N - K, A) if all have
+    them."""
+    arrays: dict[str, NDArray] = {
         "states": np.concatenate([trajectory.states for trajectory in trajectories]).astype(np.float32),
         "goals": np.concatenate([trajectory.goals for trajectory in trajectories]).astype(np.float32),
         "lengths": np.array([len(trajectory) for trajectory in trajectories], dtype=np.int64),
     }
+    actions = [trajectory.actions for trajectory in trajectories if trajectory.actions is not None]
+    if actions and len(actions) == len(trajectories):
+        arrays["actions"] = np.concatenate(actions).astype(np.float32)
+    return arrays
 
 
 def unpack_trajectories(arrays: dict[str, NDArray]) -> list[Trajectory]:
@@ -41,8 +47,16 @@ def unpack_trajectories(arrays: dict[str, NDArray]) -> list[Trajectory]:
     states, goals, lengths = arrays["states"], arrays["goals"], arrays["lengths"]
     if not (lengths.sum() == len(states) == len(goals)):
         raise ValueError(f"trajectory lengths add up to {lengths.sum()}, but there are {len(states)} states, {len(goals)} goals")
+    if len(lengths) == 0 or (lengths < 1).any():
+        raise ValueError(f"trajectories hold 1 state or more each, got lengths from {lengths.min(initial=0)}")
+    actions = arrays.get("actions")
+    if actions is not None and len(actions) != len(states) - len(lengths):
+        raise ValueError(f"{len(states)} states in {len(lengths)} trajectories take one action less each, got {len(actions)}")
     ends = np.cumsum(lengths)
-    return [Trajectory(states[end - n : end], goals[end - n : end]) for end, n in zip(ends, lengths, strict=True)]
+    return [
+        Trajectory(states[end - n : end], goals[end - n : end], None if actions is None else actions[end - n - i : end - i - 1])
+        for i, (end, n) in enumerate(zip(ends, lengths, strict=True))
+    ]
 
 
 @dataclass(frozen=True, eq=False)

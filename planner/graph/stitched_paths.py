@@ -8,7 +8,8 @@ is stitched zigzags from node to node and fans out about the shortest way; so pa
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,16 +45,33 @@ def training_paths(
     max_edge: float,
     stride: float,
     rng: np.random.Generator,
+    on_step: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[Array, Array]:
-    """The mixture that the energy model is fitted to: paths (N, 129, G) and their weights (N,)."""
+    """The mixture that the energy model is fitted to: paths (N, 129, G) and their weights (N,).
+
+    `on_step(done, of)` is told of each search and each round of straightening.
+    """
+    of = _GRAPHS * _SEARCHES + _ROUNDS
     visited = VisitedPlaces(np.concatenate([trajectory.goals for trajectory in trajectories]))
-    stitched = stitched_paths(trajectories, distance, goal_of, visited, max_edge, stride, _STITCHED, rng)
+    searched = partial(_tell, on_step, 0, of)
+    stitched = stitched_paths(trajectories, distance, goal_of, visited, max_edge, stride, _STITCHED, rng, searched)
     pieces, weights = hindsight_paths(trajectories, distance, _PIECES, _SHARPNESS, rng)
-    paths = straightened(np.concatenate([stitched, pieces]), visited, rng)
+    rounds = partial(_tell, on_step, _GRAPHS * _SEARCHES, of)
+    paths = straightened(np.concatenate([stitched, pieces]), visited, rng, on_step=rounds)
     return paths, np.concatenate([np.ones(len(stitched), np.float32), weights])
 
 
-def straightened(paths: Array, visited: VisitedPlaces, rng: np.random.Generator, rounds: int = _ROUNDS) -> Array:
+def _tell(on_step: Callable[[int, int], None], before: int, of: int, done: int) -> None:
+    on_step(before + done, of)
+
+
+def straightened(
+    paths: Array,
+    visited: VisitedPlaces,
+    rng: np.random.Generator,
+    rounds: int = _ROUNDS,
+    on_step: Callable[[int], None] = lambda done: None,
+) -> Array:
     """(N, L, G) -> (N, L, G) at equal arc lengths, with the same ends and never longer.
 
     Shortcutting (Geraerts & Overmars 2007): between two random points of a path the straight line takes its place if it is
@@ -61,7 +79,8 @@ def straightened(paths: Array, visited: VisitedPlaces, rng: np.random.Generator,
     median; on the flat world an energy saddle of half a nat mid-way, where paths had fanned out, went with it.
     """
     paths, last = paths.astype(np.float64), paths.shape[1]
-    for _ in range(rounds):
+    for done in range(rounds):
+        on_step(done + 1)
         first, end = np.sort(rng.choice(last, size=2, replace=False))
         taken = np.linalg.norm(np.diff(paths[:, first : end + 1], axis=1), axis=2).sum(axis=1)
         rows = np.flatnonzero(np.linalg.norm(paths[:, end] - paths[:, first], axis=1) < (1 - _LEAST_GAIN) * taken)
@@ -107,6 +126,7 @@ def stitched_paths(
     stride: float,
     num_paths: int,
     rng: np.random.Generator,
+    on_step: Callable[[int], None] = lambda done: None,
 ) -> Array:
     """Shortest paths between random pairs of visited states -> (num_paths, 129, G).
 
@@ -118,9 +138,9 @@ def stitched_paths(
     """
     states = np.concatenate([trajectory.states for trajectory in trajectories])
     parts = []
-    for count in np.diff(np.linspace(0, num_paths, _GRAPHS + 1).astype(int)):
+    for graph, count in enumerate(np.diff(np.linspace(0, num_paths, _GRAPHS + 1).astype(int))):
         nodes = states[spread_points(goal_of(states), _NODES, 10, rng)]
-        parts.append(_paths_through(nodes, distance, goal_of, visited, max_edge, stride, count, rng))
+        parts.append(_paths_through(nodes, distance, goal_of, visited, max_edge, stride, count, rng, on_step, graph))
     return np.concatenate(parts)
 
 
@@ -164,6 +184,8 @@ def _paths_through(
     stride: float,
     num_paths: int,
     rng: np.random.Generator,
+    on_step: Callable[[int], None],
+    graph: int,
 ) -> Array:
     goals = goal_of(states)
     steps = distance.pairwise(states, goals)
@@ -178,7 +200,8 @@ def _paths_through(
     chosen = rng.integers(len(starts), size=num_paths)
     pairs = list(zip(starts[chosen], ends[chosen], strict=True))
     tried = np.zeros(costs.shape, dtype=bool)
-    for _ in range(_SEARCHES):
+    for search in range(_SEARCHES):
+        on_step(graph * _SEARCHES + search + 1)
         routes = [trace(before[start], start, end) for start, end in pairs]
         here, there = np.array(sorted({link for route in routes for link in itertools.pairwise(route)})).T
         new = ~tried[here, there]

@@ -26,7 +26,7 @@ def walled_experience():
     starts, goals = experience.goals[rng.integers(len(experience.goals), size=(2, 500))]
     fractions = np.linspace(0, 1, 9)[:, None]
     paths = (starts[:, None] + fractions * (goals - starts)[:, None]).astype(np.float32)
-    experience.__dict__["paths"] = paths, np.ones(len(paths), np.float32)  # nodes are to lie on both sides, and in the wall
+    experience._paths["one"] = paths, np.ones(len(paths), np.float32)  # nodes are to lie on both sides, and in the wall
     return experience
 
 

@@ -330,7 +330,7 @@ def test_training_paths_are_of_both_kinds_straightened_and_weighed(walk, monkeyp
     assert paths.shape[1:] == (129, 2) and paths.dtype == np.float32 and np.isfinite(paths).all()
     assert weights.shape == (len(paths),) and weights.dtype == np.float32
     assert (weights[:40] == 1).all() and (weights[40:] <= 1).all() and len(np.unique(weights[40:])) > 5
-    monkeypatch.setattr("thalweg.planner.graph.stitched_paths.straightened", lambda paths, visited, rng: paths)
+    monkeypatch.setattr("thalweg.planner.graph.stitched_paths.straightened", lambda paths, visited, rng, **_: paths)
     raw, _ = paths_and_weights()
     assert (lengths(paths) <= lengths(raw) * (1 + 1e-5)).all()
     assert np.median(lengths(paths[40:]) / lengths(raw[40:])) < 0.9  # random walks, mostly in the open

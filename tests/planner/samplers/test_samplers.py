@@ -38,7 +38,7 @@ def fit_cvae_sampler(experience, train_steps=150):
 def with_pieces(experience, count=200):
     """With pieces of trajectories in the place of stitched paths, which take minutes."""
     rng = np.random.default_rng(0)
-    experience.__dict__["paths"] = hindsight_paths(experience.trajectories, experience.distance, count, 0.0, rng)
+    experience._paths["one"] = hindsight_paths(experience.trajectories, experience.distance, count, 0.0, rng)
     return experience
 
 

@@ -1,0 +1,62 @@
+"""What there is to learn from: trajectories, however they came about (a replay, a file of somebody's logs)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .coverage import VisitedPlaces
+from .trajectories import GoalEntries, Trajectory
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Trajectories, and what every part asks of them again and again. Rewards are not needed: a goal is what a state achieves."""
+
+    trajectories: Sequence[Trajectory]
+    goal_of: GoalEntries
+
+    @classmethod
+    def of(cls, trajectories: Sequence[Trajectory]) -> Dataset:
+        """ValueError if there are none, or a goal is no part of the state."""
+        if not trajectories:
+            raise ValueError("there are no trajectories to learn from")
+        return cls(trajectories, GoalEntries.infer(trajectories))
+
+    def __repr__(self) -> str:
+        return f"Dataset({len(self.trajectories)} trajectories, {self.num_states} states)"
+
+    @property
+    def num_states(self) -> int:
+        return sum(len(trajectory) for trajectory in self.trajectories)
+
+    @cached_property
+    def states(self) -> Array:
+        """(M, S), all that were visited"""
+        return np.concatenate([trajectory.states for trajectory in self.trajectories])
+
+    @cached_property
+    def goals(self) -> Array:
+        """(M, G), what these states achieve"""
+        return np.concatenate([trajectory.goals for trajectory in self.trajectories])
+
+    @cached_property
+    def visited(self) -> VisitedPlaces:
+        """Where a generated goal may lie; its rows are those of `states`."""
+        return VisitedPlaces(self.goals)
+
+    def lift(self, goals: Array) -> Array:
+        """(N, G) generated goals -> (N, S) states: the remaining entries are those of the nearest visited state.
+
+        A goal that nobody has achieved may be inside a wall: there the nearest visited state stands in as it is.
+        """
+        nearest, been = self.visited.nearest(goals)
+        states = self.states[nearest]
+        states[been] = self.goal_of.lift(goals[been], states[been])
+        return states
