@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thalweg.scripts.cli import DISTANCES, UsageError, make_folder, run
+from thalweg.scripts.cli import DISTANCES, UsageError, make_folder, run, unknown_name
 from thalweg.scripts.runs import Run, check_distance_for, load_run
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def main(options: Options) -> None:
     names = options.distances.split(",")
     unknown = [name for name in names if name not in DISTANCES]
     if unknown:
-        raise UsageError(f"--distances {unknown[0]!r} is unknown; choose from {', '.join(DISTANCES)}")
+        raise unknown_name("--distances", unknown[0], DISTANCES)
     if options.pairs < 100 or options.drives < 1 or options.nodes < 2 or options.max_edge < 1:
         raise UsageError("--pairs must be at least 100, --drives 1, --nodes 2, --max-edge 1")
 

@@ -34,11 +34,15 @@ MOST_WORKERS = 1_024
 def run(command: Callable[[Any], int | None], options: Any) -> None:
     """Parse the command line and run; 2 on bad input and 130 on Ctrl-C, with one line and no traceback.
 
-    `options`: a dataclass, or a union of such for subcommands. A command may return an exit code of its own.
+    `options`: a dataclass, or a union of such for subcommands, whose names the command's module has as `SUBCOMMANDS`. A
+    command may return an exit code of its own.
     """
     module = sys.modules[command.__module__]
     prog = _spoken_as(str(module.__file__))
+    names, asked = getattr(module, "SUBCOMMANDS", ()), sys.argv[1:2]
     try:
+        if names and asked and not asked[0].startswith("-") and asked[0] not in names:
+            raise unknown_name(prog, asked[0], names)
         parsed = parse(options, prog, _description(module.__doc__ or "", prog))
     except UsageError as error:
         raise _end(str(error), error.exit_code) from None
@@ -89,17 +93,17 @@ def exit_code_of(error: Exception) -> int | None:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """`a:b` -> a..b-1; `n` -> the first n; `1,5,9` -> those. UsageError for anything else."""
+    """`a:b` -> a..b-1; `n` -> the first n; `1,5,9` -> those, `7,` -> 7 alone. UsageError for anything else."""
     try:
         if "," in text:
-            seeds = [int(part) for part in text.split(",")]
+            seeds = [int(part) for part in text.removesuffix(",").split(",")]
         else:
             first, end = text.split(":") if ":" in text else ("0", text)
             seeds = list(range(int(first), min(int(end), int(first) + MOST_SEEDS + 1)))
     except ValueError:
         seeds = []
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise UsageError(f"--seeds {text!r} is not understood; write a:b (a < b), n for 0:n, or 1,5,9; none negative, none twice")
+        raise UsageError(f"--seeds {text!r} is not understood; write a:b (a < b), n for 0:n, or 1,5,9 (7, alone); none twice")
     if len(seeds) > MOST_SEEDS or max(seeds) >= 2**32:
         raise UsageError(f"--seeds {text!r} are too many or too large; at most {MOST_SEEDS:,}, each below 2**32")
     return seeds

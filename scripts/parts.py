@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from thalweg.envs.user_files import is_file
-from thalweg.scripts.cli import DISTANCES, PLANNERS, Follow, UsageError
+from thalweg.scripts.cli import DISTANCES, PLANNERS, Follow, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from thalweg.planner.planners.sampled_graph import GraphPlannerConfig
@@ -20,9 +20,7 @@ _OF_ONE_MAP = ("spread", "ellipse", "roadmap", "visited", "trajectory", "oracle"
 def check_name(kind: str, name: str, known: tuple[str, ...]) -> None:
     """UsageError if it is neither one of ours nor a class in a file; nothing is loaded yet."""
     if name not in known and not is_file(name):
-        raise UsageError(
-            f"{kind} {name!r} is unknown; choose from {', '.join(known)}, or write path/to/file.py:NAME_OF_THE_CLASS"
-        )
+        raise unknown_name(kind, name, known, ", or write path/to/file.py:NAME_OF_THE_CLASS")
 
 
 def check_planner_names(names: list[str]) -> None:

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from thalweg.scripts.bench.common import RunsOptions
 from thalweg.scripts.bench.planners import DIFFICULTY, EPISODE_STEPS
-from thalweg.scripts.cli import UsageError
+from thalweg.scripts.cli import UsageError, progress_bar
 from thalweg.scripts.runs import load_run
-
-if TYPE_CHECKING:
-    from thalweg.scripts.bench.options import Options
 
 _NODES = 32
 _NEVER = 1e9  # env steps
-_ALIKE = 2.0  # typical moves within which a link is like one that failed
 
 
-def bench_ablation(options: Options) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class AblationOptions(RunsOptions):
+    pass
+
+
+def bench_ablation(options: AblationOptions) -> list[dict[str, Any]]:
     """Success and SPL of `energy` with 32 nodes on each run's map: all parts, against all but one."""
-    if not options.runs:
-        raise UsageError("bench ablation needs runs: name folders that scripts.train wrote, with --runs")
     return [row for folder in options.runs for row in _rows(folder, options)]
 
 
-def _rows(folder: Path, options: Options) -> list[dict[str, Any]]:
+def _rows(folder: Path, options: AblationOptions) -> list[dict[str, Any]]:
     import torch
-    from tqdm import tqdm
 
     from thalweg.envs.loading import env_maker
     from thalweg.planner.evaluation.evaluate import evaluate
@@ -40,7 +39,7 @@ def _rows(folder: Path, options: Options) -> list[dict[str, Any]]:
     make_env = env_maker(trained.env, **trained.env_kwargs, max_episode_steps=EPISODE_STEPS, difficulty=DIFFICULTY)
     policies = _variants(trained)
     episodes = []
-    with tqdm(total=len(policies) * options.episodes, desc=trained.env, disable=not options.progress) as bar:
+    with progress_bar(len(policies) * options.episodes, trained.env, options.progress) as bar:
         for name, policy in policies.items():
             episodes += evaluate(policy, make_env, range(options.episodes), trained.env, name, lambda row: bar.update())
     summary = summarise(episodes)
@@ -63,13 +62,11 @@ def _rows(folder: Path, options: Options) -> list[dict[str, Any]]:
 
 def _variants(trained: Any) -> dict[str, Any]:
     """Each policy lacks what its name says, or has that instead."""
-    from thalweg.planner.data.trajectories import typical_step
     from thalweg.planner.following.routes import RouteConfig, Routes
     from thalweg.scripts.parts import make_distance, make_policy
 
     whole: Any = make_policy(trained, "energy", _NODES)
     planner, follow = whole.planner, whole.config
-    near = _ALIKE * typical_step(trained.trajectories)
 
     def planned(**changes: Any) -> Any:
         return replace(whole, planner=replace(planner, config=replace(planner.config, **changes)))
@@ -81,8 +78,6 @@ def _variants(trained: Any) -> dict[str, Any]:
         "the route keeps no clearance": replace(whole, routes=Routes.fit(trained.experience, RouteConfig(weight=0.0))),
         "hard cut-off at 2.5 sure edges": planned(stride=_NEVER, max_edge=2.5 * trained.sure_edge, keep_best=False),
         "best link not kept": planned(keep_best=False),
-        "two-way consistent links": planned(two_way=True),
-        "failed links avoided": replace(whole, config=replace(follow, avoid=near)),
         "no time-outs": replace(whole, config=replace(follow, patience=_NEVER)),
         "late subgoals not shaken": replace(whole, config=replace(follow, shake=0.0)),
         "pessimistic ensemble": make_policy(trained, "energy", _NODES, make_distance(trained, "ensemble")),

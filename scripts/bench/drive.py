@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from thalweg.scripts.bench.common import RunsOptions
 from thalweg.scripts.bench.planners import DIFFICULTY, EPISODE_STEPS
-from thalweg.scripts.cli import Follow, UsageError
+from thalweg.scripts.cli import Follow, UsageError, progress_bar
 from thalweg.scripts.runs import load_run
-
-if TYPE_CHECKING:
-    from thalweg.scripts.bench.options import Options
 
 _NODES = 100
 _DRIVEN: tuple[tuple[str, Follow], ...] = (("oracle", "route"), ("energy", "route"), ("energy", "waypoints"))
 
 
-def bench_drive(options: Options) -> Iterator[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class DriveOptions(RunsOptions):
+    pass
+
+
+def bench_drive(options: DriveOptions) -> Iterator[dict[str, Any]]:
     """Env steps of the drives that arrive over the least possible, on each run's map; the same of their lengths."""
-    if not options.runs:
-        raise UsageError("bench drive needs runs: name folders that scripts.train wrote, with --runs")
     for folder in options.runs:
         yield from _rows(folder, options)
 
 
-def _rows(folder: Path, options: Options) -> Iterator[dict[str, Any]]:
+def _rows(folder: Path, options: DriveOptions) -> Iterator[dict[str, Any]]:
     import numpy as np
     import torch
-    from tqdm import tqdm
 
     from thalweg.envs.fastest_drives import FastestDrives
     from thalweg.envs.loading import env_maker
@@ -46,9 +47,11 @@ def _rows(folder: Path, options: Options) -> Iterator[dict[str, Any]]:
     seeds, least = range(options.episodes), []
     try:
         fastest = FastestDrives(world)
-        for seed in tqdm(seeds, desc=f"{trained.env}, fastest drives", disable=not options.progress):
-            observation, _ = env.reset(seed=seed)
-            least.append(fastest.find(observation["achieved_goal"], observation["desired_goal"]))
+        with progress_bar(len(seeds), f"{trained.env}, fastest drives", options.progress) as bar:
+            for seed in seeds:
+                observation, _ = env.reset(seed=seed)
+                least.append(fastest.find(observation["achieved_goal"], observation["desired_goal"]))
+                bar.update()
     except ValueError as error:
         raise UsageError(f"{folder}: {error}") from None
     finally:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from thalweg.scripts.bench.common import make_row, tick
-from thalweg.scripts.cli import UsageError
+from thalweg.scripts.bench.common import RunOptions, faster, make_row
+from thalweg.scripts.cli import progress_bar
 from thalweg.scripts.runs import load_run
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from thalweg.planner.planners.roadmap import RoadmapPlanner
     from thalweg.planner.planners.sampled_graph import GraphPlannerConfig
     from thalweg.planner.protocols import DistanceModel, Planner
-    from thalweg.scripts.bench.options import Options
 
     Array = NDArray[np.floating]
 
@@ -28,23 +28,24 @@ _WORLD, _STATES, _WALKS, _TURN = "PointMassMaze15-v0", 1_000_000, 10_000, 0.05  
 _PAIRS = 100  # of start and goal
 
 
-def bench_graph(options: Options) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class GraphOptions(RunOptions):
+    repeats: int = 5  # of each building; the median counts
+
+
+def bench_graph(options: GraphOptions) -> list[dict[str, Any]]:
     """Seconds to build and milliseconds to plan: a run's roadmap of 4,000 nodes, and all of 1,000,000 visited states."""
-    if options.run is None:
-        raise UsageError("bench graph needs a run: name a folder that scripts.train wrote with --run")
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    from tqdm import tqdm
-
     run = load_run(options.run, options.progress)  # first, since the other part takes minutes
-    with tqdm(total=2, disable=not options.progress) as bar:
+    with progress_bar(2, "parts", options.progress) as bar:
         # a process of its own, so that what it holds at most is known
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
             visited = process.submit(visited_figures).result()
-        tick(bar)
+        bar.update()
         roadmap = roadmap_figures(run, options.repeats)
-        tick(bar)
+        bar.update()
     return roadmap + visited
 
 
@@ -66,7 +67,7 @@ def roadmap_figures(run: Any, repeats: int) -> list[dict[str, Any]]:
     nodes = f"{len(ours.nodes):,} nodes"
     return [
         *plan_figures(ours, peer, pairs, links.stride, rng, f"plan, {nodes}"),
-        _faster(make_row(f"build, {nodes}", "s", "the matrix of all distances alone", built)),
+        faster(make_row(f"build, {nodes}", "s", "the matrix of all distances alone", built)),
     ]
 
 
@@ -158,7 +159,7 @@ def visited_figures() -> list[dict[str, Any]]:
     alone: dict[str, Any] = {"ratio": None, "peer": None, "against": against, "repeats": {}}
     return [
         *_times(f"plan, {what}", "ms", against, times),
-        _faster(make_row(f"build, {what}", "s", "without regions", built)),
+        faster(make_row(f"build, {what}", "s", "without regions", built)),
         {"what": f"over the shortest, {_STATES:,}", "unit": "%, median", "ours": float(np.median(excess)), **alone},
         {"what": f"over the shortest, {_STATES:,}", "unit": "%, at most", "ours": max(excess), **alone},
         {"what": f"memory, {what}", "unit": "GB at most", "ours": memory, **alone},
@@ -195,9 +196,4 @@ def _times(what: str, unit: str, against: str, times: dict[str, list[float]]) ->
     import numpy as np
 
     slowest = {who: [float(np.quantile(own, 0.99))] for who, own in times.items()}
-    return [_faster(make_row(f"{what}, {name}", unit, against, own)) for name, own in (("median", times), ("99 %", slowest))]
-
-
-def _faster(row: dict[str, Any]) -> dict[str, Any]:
-    """Of times the ratio says how many times ours is the shorter one."""
-    return {**row, "ratio": 1 / row["ratio"]}
+    return [faster(make_row(f"{what}, {name}", unit, against, own)) for name, own in (("median", times), ("99 %", slowest))]
