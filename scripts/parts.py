@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from thalweg.envs.user_files import is_file
 from thalweg.scripts.cli import DISTANCES, PLANNERS, Follow, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -19,6 +18,8 @@ _OF_ONE_MAP = ("spread", "ellipse", "roadmap", "visited", "trajectory", "oracle"
 
 def check_name(kind: str, name: str, known: tuple[str, ...]) -> None:
     """UsageError if it is neither one of ours nor a class in a file; nothing is loaded yet."""
+    from thalweg.envs.user_files import is_file  # here, since gymnasium comes along, for which --help would wait
+
     if name not in known and not is_file(name):
         raise unknown_name(kind, name, known, ", or write path/to/file.py:NAME_OF_THE_CLASS")
 
