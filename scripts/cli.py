@@ -17,6 +17,7 @@ __all__ = [
     "PLANNERS",
     "Follow",
     "UsageError",
+    "check_file_of",
     "check_ranges",
     "make_folder",
     "parse_env_kwargs",
@@ -130,6 +131,14 @@ def parse_env_kwargs(text: str) -> dict[str, Any]:
     if not isinstance(kwargs, dict):
         raise UsageError(f"--env-kwargs {text!r} must be a JSON object, for example '{{\"difficulty\": 0.5}}'")
     return kwargs
+
+
+def check_file_of(option: str, name: str) -> None:
+    """UsageError if `path/to/file.py:Name` names a file that is not there. Nothing is loaded; other names are not looked at."""
+    file, _, _ = name.rpartition(":")
+    path = Path(name if name.endswith(".py") else file)
+    if path.suffix == ".py" and not path.is_file():
+        raise UsageError(f"{option} {name}: there is no file {path.resolve()}")
 
 
 def make_folder(path: Path, option: str = "--out") -> None:

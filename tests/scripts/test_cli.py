@@ -21,7 +21,7 @@ from thalweg.planner.plan import NoPathError
 from thalweg.planner.storage import DamagedError
 from thalweg.scripts import __main__ as thalweg_command
 from thalweg.scripts.arguments import finite_number, parse, whole_number
-from thalweg.scripts.cli import UsageError, check_ranges, exit_code_of, make_folder, parse_seeds, progress_bar, run
+from thalweg.scripts.cli import UsageError, check_file_of, check_ranges, exit_code_of, make_folder, parse_seeds, progress_bar, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +123,15 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(tmp_path):
     for path in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/none"), tmp_path / ("x" * 300), tmp_path / "a\0b"):
         with pytest.raises(UsageError, match=r"--out .* cannot be a folder"):
             make_folder(path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    (tmp_path / "mine.py").touch()
+    for name in ("PointMass-v0", "module:Id-v0", f"{tmp_path}/mine.py:Mine", f"{tmp_path}/mine.py"):
+        check_file_of("--env", name)
+    for name in (f"{tmp_path}/absent.py:Mine", f"{tmp_path}/absent.py"):
+        with pytest.raises(UsageError, match=r"--env .*there is no file .*absent\.py"):
+            check_file_of("--env", name)
 
 
 def test_numbers_out_of_range_are_named():
