@@ -22,8 +22,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str], also: str = "") -> 
     """The error for a name that nobody knows: the nearest of those there are, and all of them. `also`: what else may be named."""
     names = list(known)
     nearest = get_close_matches(name, names, 1)
-    hint = f"did you mean {nearest[0]}? " if nearest else ""
-    return UsageError(f"{kind} {name!r} is unknown; {hint}choose from {', '.join(names)}{also}")
+    hint = f"did you mean {nearest[0]}? There are" if nearest else "choose from"
+    return UsageError(f"{kind} {name!r} is unknown; {hint} {', '.join(names)}{also}")
 
 
 def check_numbers(config: Any, most: Mapping[str, int]) -> None:

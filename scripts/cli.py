@@ -14,6 +14,7 @@ from thalweg.scripts.progress import progress_bar
 
 __all__ = [
     "UsageError",
+    "check_file_of",
     "check_ranges",
     "make_folder",
     "parse_env_kwargs",
@@ -31,11 +32,15 @@ MOST_WORKERS = 1_024
 def run(command: Callable[[Any], int | None], options: Any) -> None:
     """Parse the command line and run; 2 on bad input and 130 on Ctrl-C, with one line and no traceback.
 
-    `options`: a dataclass, or a union of such for subcommands. A command may return an exit code of its own.
+    `options`: a dataclass, or a union of such for subcommands, whose names the command's module has as `SUBCOMMANDS`. A
+    command may return an exit code of its own.
     """
     module = sys.modules[command.__module__]
     prog = _spoken_as(str(module.__file__))
+    names, asked = getattr(module, "SUBCOMMANDS", ()), sys.argv[1:2]
     try:
+        if names and asked and not asked[0].startswith("-") and asked[0] not in names:
+            raise unknown_name(prog, asked[0], names)
         parsed = parse(options, prog, _description(module.__doc__ or "", prog))
     except UsageError as error:
         raise _end(str(error), error.exit_code) from None
@@ -86,17 +91,17 @@ def exit_code_of(error: Exception) -> int | None:
 
 
 def parse_seeds(text: str) -> list[int]:
-    """`a:b` -> a..b-1; `n` -> the first n; `1,5,9` -> those. UsageError for anything else."""
+    """`a:b` -> a..b-1; `n` -> the first n; `1,5,9` -> those, `7,` -> 7 alone. UsageError for anything else."""
     try:
         if "," in text:
-            seeds = [int(part) for part in text.split(",")]
+            seeds = [int(part) for part in text.removesuffix(",").split(",")]
         else:
             first, end = text.split(":") if ":" in text else ("0", text)
             seeds = list(range(int(first), min(int(end), int(first) + MOST_SEEDS + 1)))
     except ValueError:
         seeds = []
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise UsageError(f"--seeds {text!r} is not understood; write a:b (a < b), n for 0:n, or 1,5,9; none negative, none twice")
+        raise UsageError(f"--seeds {text!r} is not understood; write a:b (a < b), n for 0:n, or 1,5,9 (7, alone); none twice")
     if len(seeds) > MOST_SEEDS or max(seeds) >= 2**32:
         raise UsageError(f"--seeds {text!r} are too many or too large; at most {MOST_SEEDS:,}, each below 2**32")
     return seeds
@@ -123,6 +128,14 @@ def parse_env_kwargs(text: str) -> dict[str, Any]:
     if not isinstance(kwargs, dict):
         raise UsageError(f"--env-kwargs {text!r} must be a JSON object, for example '{{\"difficulty\": 0.5}}'")
     return kwargs
+
+
+def check_file_of(option: str, name: str) -> None:
+    """UsageError if `path/to/file.py:Name` names a file that is not there. Nothing is loaded; other names are not looked at."""
+    file, _, _ = name.rpartition(":")
+    path = Path(name if name.endswith(".py") else file)
+    if path.suffix == ".py" and not path.is_file():
+        raise UsageError(f"{option} {name}: there is no file {path.resolve()}")
 
 
 def make_folder(path: Path, option: str = "--out") -> None:
