@@ -23,7 +23,10 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 from docutils import nodes
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+
+logger = logging.getLogger(__name__)
 
 
 def load(name: str) -> Any:
@@ -104,7 +107,11 @@ class Surface(SphinxDirective):
         package = import_module("thalweg")
         parts = []
         for name in sorted(getattr(package, "__all__", ()), key=str.lower):
-            value = getattr(package, name)
+            try:
+                value = getattr(package, name)
+            except (ImportError, AttributeError) as error:
+                logger.warning("thalweg.%s is promised, but cannot be loaded: %s", name, error)
+                continue
             if inspect.isclass(value):
                 parts.append(f".. autoclass:: thalweg.{name}\n   :members:\n   :no-inherited-members:")
             elif callable(value):
