@@ -20,6 +20,8 @@ myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 suppress_warnings = ["toc.empty_glob"]  # measurements are rendered from results/, which a checkout may lack
 
+autodoc_inherit_docstrings = False
+autodoc_type_aliases = {"Array": "Array"}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

@@ -18,7 +18,7 @@ import re
 import subprocess
 import sys
 import tokenize
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -105,18 +105,32 @@ class Surface(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         package = import_module("thalweg")
-        parts = []
+        parts: list[str] = []
         for name in sorted(getattr(package, "__all__", ()), key=str.lower):
             try:
                 value = getattr(package, name)
             except (ImportError, AttributeError) as error:
                 logger.warning("thalweg.%s is promised, but cannot be loaded: %s", name, error)
                 continue
-            if inspect.isclass(value):
-                parts.append(f".. autoclass:: thalweg.{name}\n   :members:\n   :no-inherited-members:")
-            elif callable(value):
-                parts.append(f".. autofunction:: thalweg.{name}")
-        return self.parse_text_to_nodes("```{eval-rst}\n" + "\n\n".join(parts) + "\n```") if parts else []
+            parts += described(name, value)
+        return self.parse_text_to_nodes("\n\n".join(parts))
+
+
+def described(name: str, value: Any) -> list[str]:
+    """Markdown of one public name: a signature and docstring, and of a dataclass its fields with their comments."""
+    if isinstance(value, type) and name.endswith("Config"):
+        about = (inspect.getdoc(value) or "").split("\n\n")[0]
+        return [f"**`thalweg.{name}`**: {about}", f"```{{settings}} {value.__module__}:{value.__qualname__}\n```"]
+    if isinstance(value, type):
+        block = f".. autoclass:: thalweg.{name}\n   :members:\n   :no-inherited-members:"
+    elif callable(value):
+        block = f".. autofunction:: thalweg.{name}"
+    else:
+        return []  # a mapping of names, or a version
+    parts = [f"```{{eval-rst}}\n{block}\n```"]
+    if is_dataclass(value) and any(comments_of(value).values()):  # type: ignore[arg-type]
+        parts.append(f"Fields:\n\n```{{columns}} {value.__module__}:{value.__qualname__}\n```")
+    return parts
 
 
 def translated(lines: list[str]) -> list[str]:
