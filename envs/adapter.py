@@ -65,9 +65,10 @@ class GoalEnvAdapter(gym.Wrapper):
         return observation, reward, arrived, truncated, told
 
     def compute_reward(self, achieved_goal: Array, desired_goal: Array, info: Any) -> Array:
-        """(B, G), (B, G) -> (B,): -1, or 0 where the env pays its best reward."""
+        """(B, G), (B, G) -> (B,): -1, or 0 where the env pays its best reward; what is not finite is at no goal, whatever it pays."""
         rewards = np.asarray(self._reward(achieved_goal, desired_goal, info))
-        return -(rewards < self._traits.best_reward - 1e-6).astype(np.float32)
+        finite = np.isfinite(achieved_goal).all(axis=-1) & np.isfinite(desired_goal).all(axis=-1)
+        return -(~((rewards >= self._traits.best_reward - 1e-6) & finite)).astype(np.float32)
 
     def _observe(self, raw: dict[str, Any]) -> dict[str, Array]:
         observation = {key: np.array(raw[key], dtype=np.float32) for key in _PARTS}  # a copy: envs reuse their arrays

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,4 +95,25 @@ class EnvMaker(Protocol):
 
     def make(self, index: int = 0, **options: Any) -> Any:
         """One goal env. `options` go to the env over its own settings, but for `max_episode_steps`, the length of an episode."""
+        ...
+
+
+@runtime_checkable
+class PlanRecord(Protocol):
+    """What a policy that plans carries on for an env, if its plans are to be counted: read off when the episode is over."""
+
+    replans: int  # plans after the first one
+    failed_plans: int  # searches that found no path
+    plan_ms: list[float]  # of each search, failed ones included
+    nodes: int  # of the graph that the last plan was found in; 0 before there is a plan
+
+
+@runtime_checkable
+class PlanAhead(Protocol):
+    """What it carries on, if the plan is to be seen in the film of a drive."""
+
+    plan: Plan | None  # the one that is followed; None where the goal is headed for without one
+
+    def subgoals_ahead(self) -> Array:
+        """(K, G), the goal itself last"""
         ...

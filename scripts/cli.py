@@ -40,22 +40,27 @@ def _spoken_as(file: str) -> str:
 
 def _is_bad_input(error: Exception) -> bool:
     known = ("UsageError", "DamagedError", "NotFiniteError", "NoPathError", "FloatingPointError", "DivergedError", "EnvError")
+    known += ("OtherResultsError", "ReplayMemoryError", "OutOfMemoryError", "CheckError")
     # by name: importing them all would import torch for nothing
-    return type(error).__name__ in (*known, "ReplayMemoryError", "OutOfMemoryError", "CheckError")
+    return type(error).__name__ in known
 
 
 def parse_seeds(text: str) -> list[int]:
-    """`a:b` -> a..b-1; `1,5,9` -> those. UsageError for anything else."""
+    """`n` -> 0..n-1; `a:b` -> a..b-1; `1,5,9` -> those, `7,` -> 7 alone. UsageError for anything else."""
     try:
         if ":" in text:
             first, end = text.split(":")
             seeds = list(range(int(first), int(end)))
+        elif "," in text:
+            seeds = [int(part) for part in text.removesuffix(",").split(",")]
         else:
-            seeds = [int(part) for part in text.split(",")]
+            seeds = list(range(int(text)))
     except ValueError:
         seeds = []
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise UsageError(f"--seeds {text!r} is not understood; write a:b (a < b) or 1,5,9, none negative, none twice")
+        raise UsageError(
+            f"--seeds {text!r} is not understood; write 100 (for 0:100), a:b (a < b) or 1,5,9 (7, alone), none twice"
+        )
     return seeds
 
 

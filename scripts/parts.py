@@ -82,10 +82,9 @@ def make_planner(
 def make_sampler(trained: Run, name: str) -> StateSampler:
     """A sampler with what it has learned; one in a user's file is checked first."""
     from thalweg.planner.samplers import SAMPLERS
-    from thalweg.planner.samplers.energy import EnergySampler
 
     if name == "energy":
-        return EnergySampler.of(trained.energy_model(), trained.experience)
+        return trained.energy_sampler()
     if name == "cvae":
         return _cvae_sampler(trained)
     if name in SAMPLERS:
@@ -100,13 +99,15 @@ def make_distance(trained: Run, name: str, env_kwargs: dict[str, Any] | None = N
 
     What is learned is asked only where a way is known.
     """
+    from dataclasses import replace
+
     from thalweg.planner.distances.joined import JoinedDistance
 
     check_name("distance", name, DISTANCES)
     if name in ("oracle", "euclidean") or (name in DISTANCES and trained.layout is not None):
         return trained.distance(name, env_kwargs)
     if name in DISTANCES:
-        return JoinedDistance.fit(trained.distance(name), trained.goal_of, trained.trajectories)
+        return JoinedDistance.fit(replace(trained.experience, distance=trained.distance(name)))
     from thalweg.planner.checks import check_distance
 
     return _own(name, trained, "distance", "fit(experience), pairwise and paired", check_distance)
@@ -148,7 +149,7 @@ def _cvae_sampler(trained: Run) -> Any:
     def fit(on_step: Callable[..., None]) -> Any:
         return CvaeSampler.fit(trained.experience, config, on_step)
 
-    return _stored(trained, "cvae", config.train_steps, fit, CvaeSampler.from_tensors)
+    return _stored(trained, "cvae", config.train_steps, fit, CvaeSampler.from_state)
 
 
 def _trajectory_planner(trained: Run) -> Any:
@@ -183,6 +184,7 @@ def _stored(trained: Run, name: str, steps: int, fit: Callable[..., Any], load: 
     """What has to be learned is, on its first use, and stored with the run."""
     from tqdm import tqdm
 
+    from thalweg.planner.networks.stored import OtherVersionError
     from thalweg.planner.storage import bytes_to_tensors, json_to_bytes, read_file, stored_names, tensors_to_bytes, write_files
 
     weights, settings = f"samplers/{name}.safetensors", f"samplers/{name}.json"
@@ -190,9 +192,10 @@ def _stored(trained: Run, name: str, steps: int, fit: Callable[..., Any], load: 
         stored = json.loads(read_file(trained.folder, settings))
         try:
             return load(bytes_to_tensors(read_file(trained.folder, weights)), stored, trained.experience)
-        except (KeyError, TypeError, RuntimeError):
-            raise UsageError(f"{trained.folder}: its {name} sampler is of another version; train the run again") from None
+        except OtherVersionError as error:
+            raise UsageError(f"{trained.folder}: {error}") from None
     with tqdm(total=steps, desc=f"{name} sampler", disable=not trained.progress) as bar:
         model = fit(lambda *_: bar.update())
-    write_files(trained.folder, {weights: tensors_to_bytes(model.tensors()), settings: json_to_bytes(model.settings())})
+    tensors, written = model.state()
+    write_files(trained.folder, {weights: tensors_to_bytes(tensors), settings: json_to_bytes(written)})
     return model

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg.scripts.cli import UsageError, make_folder, parse_env_kwargs, run
 from thalweg.scripts.parts import check_planner_names, make_policy
-from thalweg.scripts.runs import Run, check_env_fits, load_run
+from thalweg.scripts.runs import Run, check_env_fits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from thalweg.planner.evaluation.episodes import Episode
+    from thalweg.planner.evaluation.planned_drive import PlannedDrive
     from thalweg.planner.plan import Plan
+    from thalweg.planner.protocols import PlanAhead
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +28,9 @@ class Options:
     planner: str = "energy"
     nodes: int = 100
     goal: tuple[float, ...] | None = None  # instead of the seed's [goal units]
-    difficulty: float | None = None  # as in scripts.evaluate
-    env_kwargs: str = "{}"  # likewise
-    episode_steps: int = 400  # length of the drive
+    difficulty: float | None = None  # only pairs farther apart than this quantile, where the env knows it; by default 0.5
+    env_kwargs: str = "{}"  # of the env, as JSON, over those of the run: '{"task_id": 3}'
+    episode_steps: int | None = None  # length of the drive; by default 400, or the env's own where that is longer
     gif: bool = True  # film the drive
 
 
@@ -35,37 +38,56 @@ def main(options: Options) -> None:
     check_planner_names([options.planner])
     if options.planner == "none":
         raise UsageError("--planner none plans nothing; name one that does")
-    if options.nodes < 1 or options.episode_steps < 1:
+    if options.nodes < 1 or (options.episode_steps is not None and options.episode_steps < 1):
         raise UsageError(f"--nodes and --episode-steps must be at least 1, got {options.nodes} and {options.episode_steps}")
+    parse_env_kwargs(options.env_kwargs)
     make_folder(options.out)
-    import torch
 
+    from thalweg.planner.evaluation.evaluation_folder import settled
     from thalweg.planner.evaluation.report import figure_to_png
+    from thalweg.planner.evaluation.setting import Setting
+    from thalweg.planner.evaluation.table import remark_on_defaults
     from thalweg.planner.storage import json_to_bytes
+    from thalweg.scripts.evaluated_run import RunFolder
 
-    torch.set_num_threads(1)
-    trained = load_run(options.run)
-    settings = parse_env_kwargs(options.env_kwargs) | {"max_episode_steps": options.episode_steps}
-    if options.difficulty is not None:
-        settings["difficulty"] = options.difficulty
-    plan, figure, frames = plan_and_draw(
-        trained, options.planner, options.seed, options.nodes, settings, options.goal, options.gif
+    subject = RunFolder(str(options.run), progress=True)
+    asked = Setting(
+        nodes=options.nodes,
+        episode_steps=options.episode_steps,
+        difficulty=options.difficulty,
+        env_kwargs=options.env_kwargs,
     )
-    content = {
-        "waypoints": plan.waypoints.tolist(),
-        "steps": plan.edge_steps.tolist(),
-        "nodes": plan.nodes.tolist(),
-        "edges": plan.edges.tolist(),
-    }
+    setting, chosen = settled(subject, asked)
+    view = plan_and_view(
+        subject.trained,
+        options.planner,
+        options.seed,
+        options.nodes,
+        subject.env_options(setting),
+        options.goal,
+        options.gif,
+    )
+    content = {**view.drive.to_json(), "planner": options.planner, "num_nodes": options.nodes}
     written = ["plan.json", "plan.png"]
     (options.out / "plan.json").write_bytes(json_to_bytes(content))
-    (options.out / "plan.png").write_bytes(figure_to_png(figure))
-    if frames:
+    (options.out / "plan.png").write_bytes(figure_to_png(view.figure))
+    if view.frames:
         from thalweg.envs.frames import save_gif
 
-        save_gif(frames, options.out / "plan.gif", 20)
+        save_gif(view.frames, options.out / "plan.gif", 20)
         written.append("plan.gif")
-    print(f"{len(plan.waypoints)} waypoints, {plan.total_steps:.0f} env steps; {options.out}/{', '.join(written)}")
+    print(f"{view.drive}; {options.out}/{', '.join(written)}")
+    for line in remark_on_defaults(setting.episode_steps, setting.difficulty, chosen):
+        print(line)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A drive along a plan, drawn, and filmed if that was asked for."""
+
+    drive: PlannedDrive
+    figure: Figure
+    frames: list[Any]
 
 
 def plan_and_draw(
@@ -77,30 +99,54 @@ def plan_and_draw(
     goal: tuple[float, ...] | None = None,
     film: bool = False,
 ) -> tuple[Plan, Figure, list[Any]]:
+    """As `plan_and_view`; the plan alone, without what came of it."""
+    view = plan_and_view(trained, name, seed, nodes, settings, goal, film)
+    return view.drive.plan, view.figure, view.frames
+
+
+def plan_and_view(
+    trained: Run,
+    name: str,
+    seed: int,
+    nodes: int,
+    settings: dict[str, Any],
+    goal: tuple[float, ...] | None = None,
+    film: bool = False,
+) -> View:
     """Plan from the env seed's start, drive it, and draw both; with `film`, the drive's frames. NoPathError without a path."""
     import numpy as np
-    from matplotlib.figure import Figure
 
     from thalweg.envs.walls_of import walls_of
-    from thalweg.planner.evaluation import pictures
+    from thalweg.planner.evaluation.episodes import Episode
+    from thalweg.planner.evaluation.planned_drive import plan_and_drive
 
     settings = trained.env_kwargs | settings
     check_env_fits(trained, settings)
     env = _make_env(trained, settings, film)
-    observation, _ = env.reset(seed=seed, options=None if goal is None else {"goal": goal})
-    start, target = observation["achieved_goal"], observation["desired_goal"]
+    episode = Episode.begin(env, trained.env, seed, None if goal is None else {"goal": goal})
+    target = episode.observation["desired_goal"]
     if goal is not None and (target.shape != (len(goal),) or not np.allclose(target, goal, atol=1e-4)):
         raise UsageError(f"--goal: {trained.env} does not take the goal from its reset options; leave --goal out")
     policy: Any = make_policy(trained, name, nodes, env_kwargs=settings)
-    state = observation["observation"]
-    # the plan that is driven, if the goal is not near enough to do without
-    plan = policy.planner.plan(state, target, policy.rng_of(state, target))
-    trail, frames = _drive(trained, policy, env, observation)
+    state = episode.observation["observation"]
+    camera = _Camera(trained, env.render_mode == "rgb_array")
+    drive = plan_and_drive(policy, episode, camera)
     walls, shortest_route = walls_of(env), getattr(env.unwrapped, "shortest_route", None)
+    route = None if shortest_route is None else shortest_route(drive.start, target)
     env.close()
+    return View(drive, _draw(trained, name, state, drive, walls, route), camera.frames)
 
+
+def _draw(trained: Run, name: str, state: Any, drive: PlannedDrive, walls: Any, route: Any) -> Figure:
+    """The valley with its samples, the graph with its path, the drive."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from thalweg.planner.evaluation import pictures
+
+    plan, start, target = drive.plan, drive.start, drive.goal
     figure = Figure(figsize=(13, 6.5))
-    valley, graph, drive = figure.subplots(1, 3)
+    valley, graph, driven = figure.subplots(1, 3)
     if name == "energy" and len(target) == 2:
         picture = trained.experience.picture(state)
         pictures.draw_valley(valley, trained.energy_model(), start, target, picture)
@@ -108,20 +154,19 @@ def plan_and_draw(
     start_at, target_at = _plane(start), _plane(target)
     valley.scatter(nodes_at[:, 0], nodes_at[:, 1], s=8, color="white", edgecolor="#333", linewidth=0.5, zorder=3)
     pictures.draw_graph(graph, plan, nodes_at, start_at, target_at)
-    for axes in (graph, drive):
+    for axes in (graph, driven):
         pictures.draw_path(axes, waypoints_at, start_at, target_at)
-    pictures.draw_oracle(drive, None if shortest_route is None else shortest_route(start, target))
-    pictures.draw_trail(drive, _plane(np.array(trail)))
+    pictures.draw_oracle(driven, route)
+    pictures.draw_trail(driven, _plane(np.array(drive.episode.trail)))
     visited = _plane(np.concatenate([trajectory.goals for trajectory in trained.trajectories]))
     shown = visited if walls is None else np.concatenate([visited, walls.reshape(-1, 2)])
-    for axes, title in zip(
-        (valley, graph, drive), ("energy valley, samples" if name == "energy" else "samples", "graph, path", "drive"), strict=True
-    ):
+    titles = ("energy valley, samples" if name == "energy" else "samples", "graph, path", "drive")
+    for axes, title in zip((valley, graph, driven), titles, strict=True):
         pictures.show_all(axes, shown)
         pictures.draw_walls(axes, walls)
         pictures.draw_ends(axes, start_at, target_at)
         axes.set_title(title)
-    return plan, figure, frames
+    return figure
 
 
 def _plane(goals: Any) -> Any:
@@ -149,41 +194,42 @@ def _make_env(trained: Run, settings: dict[str, Any], film: bool) -> Any:
     return filmed
 
 
-def _drive(trained: Run, policy: Any, env: Any, observation: Any) -> tuple[list[Any], list[Any]]:
-    """The places passed and the frames seen; none where the env draws none."""
-    from thalweg.envs.frames import checked_frame
-    from thalweg.envs.guard import EnvError
-    from thalweg.envs.point_mass import PointMass
-    from thalweg.planner.following.subgoal_policy import Pursuit
+class _Camera:
+    """Films a drive, step by step; it stops, with a line that says so, where the env draws no picture."""
 
-    trail, frames, state, done = [observation["achieved_goal"]], [], None, False
-    filmed = env.render_mode == "rgb_array"
-    while not done:
-        action, state = policy.predict(observation, state, deterministic=True)
-        if filmed:
-            if isinstance(env.unwrapped, PointMass) and state is not None and isinstance(state[0], Pursuit):
-                env.unwrapped.overlay = _overlay(trained, trail[-1], state[0])
-            try:
-                frames.append(checked_frame(env.render()))
-            except (EnvError, ValueError) as error:  # no screen, or no picture: the plan is worth having all the same
-                print(f"no film: {error}", file=sys.stderr)
-                filmed, frames = False, []
-        observation, _, terminated, truncated, _ = env.step(action)
-        trail.append(observation["achieved_goal"])
-        done = terminated or truncated
-    return trail, frames
+    def __init__(self, trained: Run, filming: bool) -> None:
+        self.trained, self.filming = trained, filming
+        self.frames: list[Any] = []
+
+    def __call__(self, episode: Episode) -> None:
+        """Just before a step, when the policy has seen the observation."""
+        if not self.filming:
+            return
+        from thalweg.envs.frames import checked_frame
+        from thalweg.envs.guard import EnvError
+        from thalweg.envs.point_mass import PointMass
+        from thalweg.planner.protocols import PlanAhead
+
+        world = episode.env.unwrapped
+        if isinstance(world, PointMass) and isinstance(episode.carried, PlanAhead):
+            world.overlay = _overlay(self.trained, episode.trail[-1], episode.carried)
+        try:
+            self.frames.append(checked_frame(episode.env.render()))
+        except (EnvError, ValueError) as error:  # no screen, or no picture: the plan is worth having all the same
+            print(f"no film: {error}", file=sys.stderr)
+            self.filming, self.frames = False, []
 
 
-def _overlay(trained: Run, here: Any, pursuit: Any) -> Any:
+def _overlay(trained: Run, here: Any, carried: PlanAhead) -> Any:
     """The subgoals still ahead, and the graph they come from."""
     import numpy as np
 
     from thalweg.envs.frames import Overlay
 
-    ahead = np.vstack([here, pursuit.targets[pursuit.current :]])
-    if pursuit.plan is None:
+    ahead = np.vstack([here, carried.subgoals_ahead()])
+    if carried.plan is None:
         return Overlay(ahead)
-    return Overlay(ahead, nodes=trained.goal_of(pursuit.plan.nodes))
+    return Overlay(ahead, nodes=trained.goal_of(carried.plan.nodes))
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ class Run:
         if name == "q_value":
             return self._critics_distance()
         if name == "euclidean":
-            return EuclideanDistance.fit(self.trajectories, self.goal_of)
+            return EuclideanDistance.fit(self._unmeasured)
         if name == "oracle":
             return OracleDistance(self._true_steps(self.env_kwargs if env_kwargs is None else env_kwargs))
         return self._learned_distance(name)
@@ -136,6 +136,7 @@ class Run:
         from thalweg.planner.distances.distributional import DistributionalDistance
         from thalweg.planner.distances.local import LocalDistance
         from thalweg.planner.distances.quasimetric import QuasimetricDistance
+        from thalweg.planner.networks.stored import OtherVersionError
         from thalweg.planner.storage import (
             bytes_to_tensors,
             json_to_bytes,
@@ -146,18 +147,19 @@ class Run:
         )
 
         weights, settings = f"distances/{name}.safetensors", f"distances/{name}.json"
+        kinds = {"quasimetric": QuasimetricDistance, "local": LocalDistance, "distributional": DistributionalDistance}
+        kind: Any = kinds[name]
         if weights not in stored_names(self.folder):
             fit = {"quasimetric": self._fit_quasimetric, "local": self._fit_local, "distributional": self._fit_distributional}
             model = fit[name]()
-            write_files(self.folder, {weights: tensors_to_bytes(model.tensors()), settings: json_to_bytes(model.settings())})
+            tensors, written = model.state()
+            write_files(self.folder, {weights: tensors_to_bytes(tensors), settings: json_to_bytes(written)})
             return model
         stored = bytes_to_tensors(read_file(self.folder, weights)), json.loads(read_file(self.folder, settings))
-        if name == "quasimetric":
-            return QuasimetricDistance.from_tensors(*stored, self.goal_of)
-        if name == "local":
-            assert self.layout is not None  # `check_distance_for` has seen to it
-            return LocalDistance.from_tensors(*stored, self.goal_of, self.layout)
-        return DistributionalDistance.from_tensors(*stored, self.act, self.goal_of)
+        try:
+            return kind.from_state(*stored, self._unmeasured)
+        except OtherVersionError as error:
+            raise UsageError(f"{self.folder}: {error}") from None
 
     def _critics_distance(self) -> Any:
         import json
@@ -187,7 +189,7 @@ class Run:
         config = QuasimetricDistanceConfig()
         train_steps = config.steps_for(sum(len(trajectory) for trajectory in self.trajectories))
         with tqdm(total=train_steps, desc="quasimetric distance", disable=not self.progress) as bar:
-            return QuasimetricDistance.fit(self.trajectories, self.goal_of, config, self.config["seed"], bar.update)
+            return QuasimetricDistance.fit(self._unmeasured, config, lambda *_: bar.update())
 
     def _fit_local(self) -> Any:
         from tqdm import tqdm
@@ -198,9 +200,12 @@ class Run:
         config = LocalDistanceConfig()
         train_steps = config.rounds * config.steps_for(sum(len(trajectory) for trajectory in self.trajectories))
         with tqdm(total=train_steps, desc="local distance", disable=not self.progress) as bar:
-            return LocalDistance.fit(self.trajectories, self.goal_of, self.layout, config, self.config["seed"], bar.update)
+            return LocalDistance.fit(self._unmeasured, config, lambda *_: bar.update())
 
     def _fit_distributional(self) -> Any:
+        from dataclasses import replace
+        from types import SimpleNamespace
+
         from tqdm import tqdm
 
         from thalweg.agents.config import AgentConfig
@@ -214,34 +219,43 @@ class Run:
         try:
             sample = replay_of(self.folder, agent, batch, self.config["seed"])
             with tqdm(total=config.train_steps, desc="distributional distance", disable=not self.progress) as bar:
-                return DistributionalDistance.fit(
-                    sample, self.act, self.goal_of, config, self.config["seed"], lambda: bar.update()
-                )
+                experience = replace(self._unmeasured, world=SimpleNamespace(replay=lambda: sample))
+                return DistributionalDistance.fit(experience, config, lambda *_: bar.update())
         finally:
             batch.close()
 
-    def energy_model(self) -> Any:
+    def energy_sampler(self) -> Any:
         import json
 
-        from thalweg.planner.energy.between import BetweenModel
-        from thalweg.planner.energy.model import EnergyModel
+        from thalweg.planner.networks.stored import OtherVersionError
+        from thalweg.planner.samplers.energy import EnergySampler
         from thalweg.planner.storage import bytes_to_tensors, read_file
 
         tensors = bytes_to_tensors(read_file(self.folder, "energy/model.safetensors"))
         settings = json.loads(read_file(self.folder, "energy/config.json"))
         try:
-            return BetweenModel(EnergyModel.from_tensors(tensors, settings))
-        except ValueError as error:
+            return EnergySampler.from_state(tensors, settings, self.experience)
+        except OtherVersionError as error:
             raise UsageError(f"{self.folder}: {error}") from None
 
+    def energy_model(self) -> Any:
+        return self.energy_sampler().model
+
     @cached_property
-    def experience(self) -> Experience:
-        """What samplers learn from."""
+    def _unmeasured(self) -> Experience:
+        """What distances learn from."""
         from thalweg.planner.data.dataset import Dataset
         from thalweg.planner.experience import Experience
 
         data = Dataset(self.trajectories, self.goal_of)
-        return Experience(data, self.config["seed"], self.distance(), self.sure_edge, self.layout)
+        return Experience(data, self.config["seed"], layout=self.layout, agent=self.agent)
+
+    @cached_property
+    def experience(self) -> Experience:
+        """What samplers learn from."""
+        from dataclasses import replace
+
+        return replace(self._unmeasured, distance=self.distance(), sure_edge=self.sure_edge)
 
     @cached_property
     def routes(self) -> Routes | None:

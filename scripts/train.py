@@ -26,7 +26,9 @@ class Options:
     seed: int = 0
     episode_steps: int | None = None  # length of a training episode; by default the env's own
     env_kwargs: str = "{}"  # of the env, as JSON: '{"size": 11}'
-    resume: Path | None = None  # in place of --out: a run folder to train on, up to --steps in all, with its settings but --device
+    resume: Path | None = (
+        None  # in place of --out: a run folder to train on, up to --steps in all, with its settings but --device
+    )
     checkpoint_every: int = 10_000  # env steps; fresh episodes begin then, so that a resumed training goes on bit for bit
     device: Literal["cpu", "cuda"] = "cpu"  # of the agent's networks; only on the CPU is a training the same bit for bit
     progress: bool = True  # show progress bars

@@ -102,7 +102,9 @@ def _fitting(agent: Any, envs: GoalEnvs) -> tuple[GoalPolicy, bool]:
         return _WithoutAchieved(policy, size), True
     for key, (own, its) in sizes.items():
         if own != its:
-            raise UsageError(f"the {type(agent).__name__} is of another env: {key} has shape {own} there and {its} in {envs.name}")
+            raise UsageError(
+                f"the {type(agent).__name__} is of another env: {key} has shape {own} there and {its} in {envs.name}"
+            )
     return policy, False
 
 

@@ -26,9 +26,7 @@ from .progress import bars, silent
 EnvSource = str | Callable[..., gym.Env] | gym.Env | GoalEnvs
 
 
-def load(
-    folder: str | Path, env: EnvSource | None = None, *, agent: GoalPolicy | None = None, progress: bool = True
-) -> Run:
+def load(folder: str | Path, env: EnvSource | None = None, *, agent: GoalPolicy | None = None, progress: bool = True) -> Run:
     """Read and check a run folder.
 
     `env`: of a run that was trained on a factory or an env object, which no file can hold; of any other it takes the place of the

@@ -252,7 +252,9 @@ def _config_of(folder: Path, stored: dict[str, Any]) -> TrainConfig:
     own = {name: stored[name] for name in TrainConfig.__dataclass_fields__ if name in stored}
     try:
         agent = {**own.pop("agent"), "hidden": tuple(stored["agent"]["hidden"])}
-        return TrainConfig(**{**own, "device": "cpu"}, agent=AgentConfig(**agent), energy=EnergyConfig.from_settings(own.pop("energy")))
+        return TrainConfig(
+            **{**own, "device": "cpu"}, agent=AgentConfig(**agent), energy=EnergyConfig.from_settings(own.pop("energy"))
+        )
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(f"{folder}: its settings are of another version ({error}); train a new run") from None
 

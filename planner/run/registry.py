@@ -56,9 +56,7 @@ _SAMPLERS = _rows(
 _DISTANCES = _rows(
     "distance",
     dict(name="euclidean", where="distances.euclidean:EuclideanDistance", about="a straight line at full speed", joined=False),
-    dict(
-        name="q_value", where="distances.q_value:QValueDistance", about="what the agent's critics expect (SoRB)", stored=True
-    ),
+    dict(name="q_value", where="distances.q_value:QValueDistance", about="what the agent's critics expect (SoRB)", stored=True),
     dict(
         name="distributional",
         where="distances.distributional:DistributionalDistance",

@@ -99,7 +99,9 @@ class Run:
     def experience(self, distance: str | None = None) -> Experience:
         """What samplers and planners are fitted from, with a distance by name, or the usual one."""
         name = distance or self.usual_distance
-        return self._once(("experience", name), lambda: replace(self._bare, distance=self.distance(name), sure_edge=self.sure_edge))
+        return self._once(
+            ("experience", name), lambda: replace(self._bare, distance=self.distance(name), sure_edge=self.sure_edge)
+        )
 
     @cached_property
     def _bare(self) -> Experience:
@@ -151,8 +153,10 @@ class Run:
     def sampler(self, name: str, distance: str | None = None) -> StateSampler:
         """With what it has learned, under a distance by name or the usual one. UsageError where there is too little to learn from."""
         part, of = self._checked("sampler", name), distance or self.usual_distance
-        make = (lambda: self._own("sampler", name, self.experience(of))) if part is None else (
-            lambda: self._fitted(part, self.experience(of), of)
+        make = (
+            (lambda: self._own("sampler", name, self.experience(of)))
+            if part is None
+            else (lambda: self._fitted(part, self.experience(of), of))
         )
         return self._once(("sampler", name, of), make)
 
@@ -172,9 +176,7 @@ class Run:
             return SampledGraph.fit(experience, self.sampler(name, distance), nodes)
         return self._fitted(part, experience, distance, nodes)
 
-    def policy(
-        self, name: str = "energy", nodes: int = 100, follow: Follow = "route", distance: str | None = None
-    ) -> GoalPolicy:
+    def policy(self, name: str = "energy", nodes: int = 100, follow: Follow = "route", distance: str | None = None) -> GoalPolicy:
         """The agent alone (`none`), or led by a planner; has stable-baselines3's `predict`."""
         if name == NO_PLANNER:
             return self.agent

@@ -29,6 +29,4 @@ def load_part(folder: Path, part: Part, part_class: Any, experience: Experience)
         return part_class.from_state(tensors, values, experience)
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UsageError(
-            f"{folder}: its {part.name} {part.kind} is of another version ({reason}); train the run again"
-        ) from None
+        raise UsageError(f"{folder}: its {part.name} {part.kind} is of another version ({reason}); train the run again") from None

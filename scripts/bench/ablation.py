@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _NODES = 32
 _NEVER = 1e9  # env steps
-_ALIKE = 2.0  # typical moves within which a link is like one that failed
 
 
 def bench_ablation(options: Options) -> list[dict[str, Any]]:
@@ -63,13 +62,11 @@ def _rows(folder: Path, options: Options) -> list[dict[str, Any]]:
 
 def _variants(trained: Any) -> dict[str, Any]:
     """Each policy lacks what its name says, or has that instead."""
-    from thalweg.planner.data.trajectories import typical_step
     from thalweg.planner.following.routes import RouteConfig, Routes
     from thalweg.scripts.parts import make_distance, make_policy
 
     whole: Any = make_policy(trained, "energy", _NODES)
     planner, follow = whole.planner, whole.config
-    near = _ALIKE * typical_step(trained.trajectories)
 
     def planned(**changes: Any) -> Any:
         return replace(whole, planner=replace(planner, config=replace(planner.config, **changes)))
@@ -81,8 +78,6 @@ def _variants(trained: Any) -> dict[str, Any]:
         "the route keeps no clearance": replace(whole, routes=Routes.fit(trained.experience, RouteConfig(weight=0.0))),
         "hard cut-off at 2.5 sure edges": planned(stride=_NEVER, max_edge=2.5 * trained.sure_edge, keep_best=False),
         "best link not kept": planned(keep_best=False),
-        "two-way consistent links": planned(two_way=True),
-        "failed links avoided": replace(whole, config=replace(follow, avoid=near)),
         "no time-outs": replace(whole, config=replace(follow, patience=_NEVER)),
         "late subgoals not shaken": replace(whole, config=replace(follow, shake=0.0)),
         "pessimistic ensemble": make_policy(trained, "energy", _NODES, make_distance(trained, "ensemble")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,26 +39,28 @@ def bench_planners(options: Options) -> list[dict[str, Any]]:
 
 
 def _curves(folder: Path, options: Options) -> Curves:
-    from thalweg.planner.evaluation.results import summarise
-    from thalweg.scripts.evaluate import Setting, evaluate_all
+    from tqdm import tqdm
+
+    from thalweg.planner.evaluation.evaluation_folder import evaluate_planners
+    from thalweg.planner.evaluation.setting import Setting
+    from thalweg.scripts.evaluated_run import RunFolder
+    from thalweg.scripts.workers import run_tasks
 
     curves: Curves = {name: {} for name in SAMPLERS}
+    subject = RunFolder(str(folder), options.progress)
     for nodes in options.nodes:
         setting = Setting(
-            run=str(folder),
             nodes=nodes,
             distance="quasimetric",
             follow=options.follow,
             episode_steps=EPISODE_STEPS,
             difficulty=DIFFICULTY,
-            env_kwargs="{}",
-            progress=options.progress,
         )
-        for name in SAMPLERS:
-            setting.policy(name)  # what has to be learned is, before there are processes
         out = options.out / folder.resolve().name / str(nodes)
-        rows = evaluate_all(out, setting, SAMPLERS, range(options.episodes), options.workers, options.progress)
-        for name, figures in summarise(rows).items():
+        in_processes = partial(run_tasks, workers=options.workers)
+        with tqdm(total=len(SAMPLERS) * options.episodes, desc=f"{nodes} nodes", disable=not options.progress) as bar:
+            table = evaluate_planners(subject, SAMPLERS, range(options.episodes), setting, out, in_processes, bar.update)
+        for name, figures in table.items():
             curves[name][nodes] = figures
     return curves
 
