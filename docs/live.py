@@ -41,7 +41,11 @@ def load(name: str) -> Any:
 def comments_of(config: type) -> dict[str, str]:
     """Field -> the comment at the end of its line, else the one on the lines just above it; "" without any."""
     source = inspect.getsource(config)
-    at = {token.start[0]: token for token in tokenize.generate_tokens(io.StringIO(source).readline) if token.type == tokenize.COMMENT}
+    at = {
+        token.start[0]: token
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
     lines, found = source.splitlines(), {}
     for node in ast.parse(inspect.cleandoc(source)).body[0].body:  # type: ignore[attr-defined]
         if not isinstance(node, ast.AnnAssign):
