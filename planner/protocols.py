@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -62,8 +63,8 @@ class World(Protocol):
         """The agent's drives to goals nearby, with the steps they took. ValueError if there are none to drive to."""
         ...
 
-    def replay(self) -> Callable[[int], Any]:
-        """What draws relabelled batches of stored transitions, `distances.distributional.Transitions`, of a given size.
+    def replay(self) -> AbstractContextManager[Callable[[int], Any]]:
+        """Within: what draws relabelled batches of stored transitions, `distances.distributional.Transitions`, of a given size.
 
         ValueError if none were stored.
         """
@@ -104,7 +105,7 @@ class PlanRecord(Protocol):
 
     replans: int  # plans after the first one
     failed_plans: int  # searches that found no path
-    plan_ms: list[float]  # of each search, failed ones included
+    plan_ms: Sequence[float]  # of each search, failed ones included
     nodes: int  # of the graph that the last plan was found in; 0 before there is a plan
 
 

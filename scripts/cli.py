@@ -42,7 +42,7 @@ def _is_bad_input(error: Exception) -> bool:
     known = ("UsageError", "DamagedError", "NotFiniteError", "NoPathError", "FloatingPointError", "DivergedError", "EnvError")
     known += ("OtherResultsError", "ReplayMemoryError", "OutOfMemoryError", "CheckError")
     # by name: importing them all would import torch for nothing
-    return type(error).__name__ in known
+    return type(error).__name__ in (*known, "NotWrittenError")
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from thalweg.scripts.cli import UsageError, make_folder, run
+from thalweg.scripts.cli import UsageError, run
+from thalweg.scripts.demo_folder import renew
 from thalweg.scripts.runs import Run, load_run
 
 
@@ -46,11 +46,7 @@ class Options:
 
 def main(options: Options) -> None:
     began = time.perf_counter()
-    if options.out.exists() and any(options.out.iterdir()):
-        if not (options.out / "u").is_dir():
-            raise UsageError(f"--out {options.out} holds something other than a demo; name another folder")
-        shutil.rmtree(options.out)
-    make_folder(options.out)
+    renew(options.out, [world.folder for world in WORLDS])
     _side_by_side("train", options.out, [_training(world, options) for world in WORLDS], [w.steps for w in WORLDS])
     _side_by_side("evaluate", options.out, [_evaluation(world, options) for world in WORLDS], None)
     summary = {world.env: json.loads((options.out / world.folder / "summary.json").read_text()) for world in WORLDS}

@@ -47,7 +47,7 @@ def main(options: Options) -> None:
     from thalweg.planner.evaluation.report import figure_to_png
     from thalweg.planner.evaluation.setting import Setting
     from thalweg.planner.evaluation.table import remark_on_defaults
-    from thalweg.planner.storage import json_to_bytes
+    from thalweg.planner.storage import json_to_bytes, replace_file
     from thalweg.scripts.evaluated_run import RunFolder
 
     subject = RunFolder(str(options.run), progress=True)
@@ -69,12 +69,12 @@ def main(options: Options) -> None:
     )
     content = {**view.drive.to_json(), "planner": options.planner, "num_nodes": options.nodes}
     written = ["plan.json", "plan.png"]
-    (options.out / "plan.json").write_bytes(json_to_bytes(content))
-    (options.out / "plan.png").write_bytes(figure_to_png(view.figure))
+    replace_file(options.out / "plan.json", json_to_bytes(content))
+    replace_file(options.out / "plan.png", figure_to_png(view.figure))
     if view.frames:
-        from thalweg.envs.frames import save_gif
+        from thalweg.envs.frames import gif_bytes
 
-        save_gif(view.frames, options.out / "plan.gif", 20)
+        replace_file(options.out / "plan.gif", gif_bytes(view.frames, 20))
         written.append("plan.gif")
     print(f"{view.drive}; {options.out}/{', '.join(written)}")
     for line in remark_on_defaults(setting.episode_steps, setting.difficulty, chosen):

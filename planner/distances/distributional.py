@@ -78,8 +78,7 @@ class DistributionalDistance:
         act = _actions_of(experience)
         if experience.world is None:
             raise ValueError("the distributional distance learns from an agent's replay, and there is none; take quasimetric")
-        sample = experience.world.replay()
-        with seeded(experience.seed):
+        with experience.world.replay() as sample, seeded(experience.seed):
             first: Transitions = sample(10_000)
             network = _Network(first.states.shape[1], first.goals.shape[1], first.actions.shape[1], config)
             network.fit(first)

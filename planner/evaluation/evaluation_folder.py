@@ -114,7 +114,8 @@ def run_chunk(task: Task) -> list[EpisodeRow]:
     return evaluate(run.policy(name, setting), run.maker(setting), seeds, run.env, name)
 
 
-def _settled(run: EvaluatedRun, setting: Setting) -> tuple[Setting, list[str]]:
+def settled(run: EvaluatedRun, setting: Setting) -> tuple[Setting, list[str]]:
+    """The setting with what it leaves open chosen for the run's env, and what was: see `setting.with_defaults`."""
     env = run.maker(setting)(0)
     try:
         whole, chosen = with_defaults(setting, env)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from ..experience import ignore
+from ..fitting import ignore
 
 # (what is done, how many steps it will take, None if nobody knows) -> what is called after each step
 Progress = Callable[[str, int | None], AbstractContextManager[Callable[..., None]]]
@@ -15,3 +16,8 @@ Progress = Callable[[str, int | None], AbstractContextManager[Callable[..., None
 def silent(what: str, steps: int | None) -> Iterator[Callable[..., None]]:
     """Shows nothing."""
     yield ignore
+
+
+def say(line: str) -> None:
+    """A word to whoever runs this, beside the results."""
+    print(line, file=sys.stderr)

@@ -25,6 +25,7 @@ class Part:
     about: str  # one line, for help and docs
     maps: Literal["one", "many", "both"] = "both"  # of which kind of env: one map, many that are told by a picture, either
     stored: bool = False  # what it learns takes a while and is kept with the run
+    needs_distance: bool = False  # (distances) is itself fitted under the usual one
     joined: bool = True  # (distances) inf between parts of what was visited that nothing joins, see `JoinedDistance`
 
     def load(self) -> Any:
@@ -77,6 +78,7 @@ _DISTANCES = _rows(
         about="a score of being connected, by contrast (HTM)",
         maps="one",
         stored=True,
+        needs_distance=True,
     ),
     dict(
         name="local",
@@ -127,9 +129,18 @@ PLANNER_NAMES = (NO_PLANNER, *SAMPLERS, *PLANNERS)  # each sampler makes a plann
 USUAL_DISTANCE = {"one": "quasimetric", "many": "local"}  # what plans are made of, by the kind of env
 
 
+def names_for(kind: Kind, maps: Literal["one", "many"]) -> list[str]:
+    """What there is for envs of one map, or of many."""
+    return [name for name, row in _rows_of(kind).items() if row.maps in ("both", maps)]
+
+
+def _rows_of(kind: Kind) -> dict[str, Part]:
+    return {"sampler": _SAMPLERS, "distance": _DISTANCES, "planner": {**_SAMPLERS, **_PLANNERS}}[kind]
+
+
 def part_of(kind: Kind, name: str) -> Part | None:
     """The row; None for a class in a file. UsageError if it is neither; nothing is loaded yet."""
-    rows = {"sampler": _SAMPLERS, "distance": _DISTANCES, "planner": {**_SAMPLERS, **_PLANNERS}}[kind]
+    rows = _rows_of(kind)
     if name in rows:
         return rows[name]
     if is_user_class(name):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,20 +18,20 @@ from ..data.dataset import Dataset
 from ..distances.joined import JoinedDistance
 from ..errors import UsageError
 from ..evaluation.audit import sure_edge
+from ..evaluation.setting import Follow
 from ..experience import Experience
 from ..following.routes import Routes
 from ..following.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
 from ..many_maps.layout import Layout
-from ..planners.sampled_graph import SampledGraph
+from ..planners.sampled_graph import GraphPlanner
 from ..protocols import DistanceModel, EnvMaker, GoalPolicy, Planner, StateSampler
-from ..storage import json_to_bytes, read_file, stored_names, write_files
-from .progress import Progress, silent
-from .registry import NO_PLANNER, SAMPLERS, USUAL_DISTANCE, Kind, Part, part_of
-from .stored_parts import load_part, store_part
+from ..storage import fit_once, json_to_bytes
+from .progress import Progress, say, silent
+from .registry import NO_PLANNER, SAMPLERS, USUAL_DISTANCE, Kind, Part, names_for, part_of
+from .stored_parts import fit_stored
 from .world import NUM_DRIVES, Replay, RunWorld
 
 Array = NDArray[np.floating]
-Follow = Literal["route", "waypoints"]  # along the clear path through a plan's links, or one waypoint after the other
 
 # In many maps there are no routes round corners. Of 60 far goals in unseen mazes 58 were reached with links of 6 steps, 57 with
 # 9, 56 with 12, where drives of up to 13 were sure.
@@ -42,7 +41,7 @@ _CHECKS: dict[Kind, Callable[[Any, Experience], None]] = {
     "distance": check_distance,
     "planner": check_planner,
 }
-_NEEDS = {
+_NEEDS: dict[Kind, str] = {
     "sampler": "fit(experience) and sample(state, goal, num_samples, rng)",
     "distance": "fit(experience), pairwise and paired",
     "planner": "fit(experience) and plan(state, goal, rng)",
@@ -51,7 +50,7 @@ _NEEDS = {
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """An agent with what it has seen. Parts are made when they are first asked for; what takes long to learn is kept in `folder`."""
+    """An agent with what it has seen. Parts are made when they are first asked for; what takes long is kept in `folder`."""
 
     folder: Path
     config: dict[str, Any]  # what it was made with, as config.json has it
@@ -63,14 +62,23 @@ class Run:
     load_class: Callable[[str], Any] | None = None  # a class of a user's file, by `path/to/file.py:Class`
     progress: Progress = silent
     settings: dict[str, Any] = field(default_factory=dict)  # of the env that is planned in, over those of the training
+    part_configs: dict[str, Any] = field(default_factory=dict)  # by the name of what is fitted; others have their usual ones
+    reload: tuple[Callable[..., Run], tuple[Any, ...]] | None = None  # what reads it in another process
+    _temporary: Any = field(default=None, repr=False)  # keeps a folder alive that nobody gave a name
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
-    _temporary: Any = field(default=None, repr=False)  # keeps the folder alive that nobody gave a name
 
     def __repr__(self) -> str:
         return f"Run({self.env}, seed {self.seed}, {self.data!r}, in {self.folder})"
 
+    def __reduce__(self) -> Any:
+        """For another process, which reads the folder. UsageError for what is in no file."""
+        if self.reload is None:
+            raise UsageError(f"{self.env}: other processes cannot make this env or agent, which are in no file; take one worker")
+        return self.reload
+
     @property
     def env(self) -> str:
+        """The env's name."""
         return self.envs.name
 
     @property
@@ -88,7 +96,7 @@ class Run:
 
     def at(self, **settings: Any) -> Run:
         """The same run, planning in an env with other settings, such as `difficulty`."""
-        return replace(self, settings={**self.settings, **settings})
+        return replace(self, settings={**self.settings, **settings}) if settings else self
 
     def make_env(self, index: int = 0, **options: Any) -> Any:
         """The env that is planned in."""
@@ -99,34 +107,37 @@ class Run:
     def experience(self, distance: str | None = None) -> Experience:
         """What samplers and planners are fitted from, with a distance by name, or the usual one."""
         name = distance or self.usual_distance
-        return self._once(
-            ("experience", name), lambda: replace(self._bare, distance=self.distance(name), sure_edge=self.sure_edge)
-        )
+        known, sure = self.distance(name), self.sure_edge
+        return self._once(("experience", name), lambda: replace(self._bare, distance=known, sure_edge=sure))
 
     @cached_property
     def _bare(self) -> Experience:
         """What distances are fitted from."""
-        world = RunWorld(self.envs, self.envs, self.settings, self.agent, self.open_replay, self.progress)
+        world = RunWorld(self.envs, self.settings, self.agent, self.open_replay, self.progress)
         return Experience(self.data, self.seed, layout=self.layout, agent=self.agent, world=world)
 
     @cached_property
     def sure_edge(self) -> float:
-        """How long the links of this agent's plans should be [env steps]; measured on first use."""
-        if "links.json" not in stored_names(self.folder):
-            self.measure_links()
-        return float(json.loads(read_file(self.folder, "links.json"))["sure_edge"])
+        """How long the links of this agent's plans should be [env steps]; measured on first use, by drives to goals nearby.
 
-    def measure_links(self) -> None:
-        """Let the agent drive to goals nearby, and store how far it can be trusted. ValueError if there are none to drive to."""
+        UsageError if there are none to drive to.
+        """
+        try:
+            stored = fit_once(self.folder, ["links.json"], self._measured_links, say)
+        except ValueError as error:
+            raise UsageError(f"{self.folder}: {error}") from None
+        return float(json.loads(stored["links.json"])["sure_edge"])
+
+    def _measured_links(self) -> dict[str, bytes]:
         distance = self._plain_distance(self.usual_distance)
         experience = replace(self._bare, distance=distance)
-        assert experience.world is not None
+        assert experience.world is not None  # `_bare` has one
         drives = experience.world.drives_nearby(experience)
         predicted = distance.paired(drives.pairs.states, drives.pairs.goals)
         sure = float(sure_edge(predicted, np.isfinite(drives.taken)))
         if self.layout is not None:
             sure *= _WITHOUT_ROUTES
-        write_files(self.folder, {"links.json": json_to_bytes({"sure_edge": sure, "drives": NUM_DRIVES})})
+        return {"links.json": json_to_bytes({"sure_edge": sure, "drives": NUM_DRIVES})}
 
     # parts by name
 
@@ -136,29 +147,33 @@ class Run:
         part = self._checked("distance", name)
         if part is None:
             return self._once(("distance", name), lambda: self._own("distance", name, self._bare))
+        plain = self._plain_distance(name)
         if not part.joined or self.layout is not None:
-            return self._plain_distance(name)
-        return self._once(("distance", name), lambda: JoinedDistance.around(self._plain_distance(name), self._bare))
+            return plain
+        return self._once(("distance", name), lambda: JoinedDistance.fit(replace(self._bare, distance=plain)))
 
     def _plain_distance(self, name: str) -> DistanceModel:
         part = self._checked("distance", name)
-        assert part is not None
-        return self._once(("plain distance", name), lambda: self._fitted(part, self._with_parts_of(part), self.usual_distance))
+        assert part is not None  # a class of a user's is asked as it is
+        return self._once(("plain distance", name), lambda: self._make_distance(part))
 
-    def _with_parts_of(self, part: Part) -> Experience:
-        """A distance that is made of others finds them in its experience's distance."""
-        names = getattr(part.load(), "parts", ())
-        return replace(self._bare, distances=[self._plain_distance(name) for name in names]) if names else self._bare
+    def _make_distance(self, part: Part) -> DistanceModel:
+        names = getattr(part.load(), "parts", ())  # of others, which are kept by their own names
+        if names:
+            return part.load().of([self._plain_distance(name) for name in names])
+        experience = self._bare
+        if part.needs_distance:
+            usual = self._plain_distance(self.usual_distance)
+            experience = replace(experience, distance=usual, sure_edge=self.sure_edge)
+        return self._fitted(part, experience, self.usual_distance)
 
     def sampler(self, name: str, distance: str | None = None) -> StateSampler:
-        """With what it has learned, under a distance by name or the usual one. UsageError where there is too little to learn from."""
+        """With what it has learned, under a distance by name or the usual one. UsageError where there is too little to learn."""
         part, of = self._checked("sampler", name), distance or self.usual_distance
-        make = (
-            (lambda: self._own("sampler", name, self.experience(of)))
-            if part is None
-            else (lambda: self._fitted(part, self.experience(of), of))
-        )
-        return self._once(("sampler", name, of), make)
+        experience = self.experience(of)
+        if part is None:
+            return self._once(("sampler", name, of), lambda: self._own("sampler", name, experience))
+        return self._once(("sampler", name, of), lambda: self._fitted(part, experience, of))
 
     def planner(self, name: str, nodes: int = 100, distance: str | None = None) -> Planner:
         """A planner by name; a sampler's name gives a graph over so many nodes that it draws."""
@@ -173,8 +188,11 @@ class Run:
         if part is None:
             return self._own_planner(name, nodes, experience)
         if name in SAMPLERS:
-            return SampledGraph.fit(experience, self.sampler(name, distance), nodes)
-        return self._fitted(part, experience, distance, nodes)
+            return self._graph(self.sampler(name, distance), experience, nodes)
+        return self._fitted(part, experience, distance, part.load().usual_config(experience, nodes))
+
+    def _graph(self, sampler: StateSampler, experience: Experience, nodes: int) -> Planner:
+        return GraphPlanner.fit(experience, GraphPlanner.usual_config(experience, nodes), sampler=sampler)
 
     def policy(self, name: str = "energy", nodes: int = 100, follow: Follow = "route", distance: str | None = None) -> GoalPolicy:
         """The agent alone (`none`), or led by a planner; has stable-baselines3's `predict`."""
@@ -194,7 +212,7 @@ class Run:
             return None
         routes = Routes.fit(self.experience())
         if routes is None:
-            print(f"{self.env}: no routes over what was visited; plans are driven waypoint by waypoint", file=sys.stderr)
+            say(f"{self.env}: no routes over what was visited; plans are driven waypoint by waypoint")
         return routes
 
     # how they are made
@@ -203,41 +221,35 @@ class Run:
         """UsageError for a name that is unknown, or of one map where there are many, or the other way round."""
         part = part_of(kind, name)
         if part is not None and part.maps not in ("both", self.maps):
-            shows = "has many maps" if self.maps == "many" else "shows no picture of its map"
-            raise UsageError(f"{self.env} {shows}, and the {name} {kind} is for {part.maps}; take {self._others(kind)}")
+            others = ", ".join(names_for(kind, self.maps))
+            if self.maps == "many":
+                raise UsageError(f"{self.env} has many maps, and the {name} {kind} knows one; take {others}")
+            raise UsageError(f"{self.env} shows no picture of its map, which the {name} {kind} needs; take {others}")
         return part
 
-    def _others(self, kind: Kind) -> str:
-        from .registry import DISTANCES, PLANNERS
-
-        rows = {"sampler": SAMPLERS.rows, "distance": DISTANCES.rows, "planner": {**SAMPLERS.rows, **PLANNERS.rows}}[kind]
-        return ", ".join(name for name, row in rows.items() if row.maps in ("both", self.maps))
-
-    def _fitted(self, part: Part, experience: Experience, distance: str, nodes: int | None = None) -> Any:
+    def _fitted(self, part: Part, experience: Experience, distance: str, config: Any = None) -> Any:
         """A part of ours with what it has learned: from the folder, or now."""
         part_class, what = part.load(), f"{part.name} {part.kind}"
+        config = config if config is not None else self.part_configs.get(part.name)
+
+        def fit() -> Any:
+            steps = part_class.steps_to_fit(experience, config) if hasattr(part_class, "steps_to_fit") else None
+            with self.progress(what, steps) as on_step:
+                return part_class.fit(experience, config, on_step)
+
         try:
-            if part.stored:
-                usual = part.kind == "distance" or distance == self.usual_distance
-                key = part if usual else replace(part, name=f"{part.name}-{distance}")
-                stored = load_part(self.folder, key, part_class, experience)
-                if stored is not None:
-                    return stored
-            config = None if nodes is None else part_class.config_for(experience, nodes)
-            with self.progress(what, None) as on_step:
-                model = part_class.fit(experience, config, on_step)
+            if not part.stored:
+                return fit()
+            usual = part.kind == "distance" or distance == self.usual_distance
+            files = part.files if usual else replace(part, name=f"{part.name}-{distance}").files
+            return fit_stored(self.folder, files, part_class, experience, fit)
         except ValueError as error:
             raise UsageError(f"{self.folder}: no {what}: {error}") from None
-        if part.stored:
-            store_part(self.folder, key, model)
-        return model
 
     def _own(self, kind: Kind, name: str, experience: Experience) -> Any:
         """A part of a user's file, fitted and checked."""
-        if self.load_class is None:
-            raise UsageError(f"{name}: this run reads no classes from files")
         try:
-            part = self.load_class(name).fit(experience)
+            part = self._class(name).fit(experience)
             _CHECKS[kind](part, experience)
         except Exception as error:
             if hasattr(error, "exit_code") and not isinstance(error, CheckError):
@@ -248,14 +260,22 @@ class Run:
 
     def _own_planner(self, name: str, nodes: int, experience: Experience) -> Planner:
         """A class of a user's file is a planner if it has `plan`, a sampler if it has `sample`."""
-        if self.load_class is None:
-            raise UsageError(f"{name}: this run reads no classes from files")
-        own = self.load_class(name)
+        own = self._class(name)
         if hasattr(own, "plan"):
             return self._own("planner", name, experience)
         if hasattr(own, "sample"):
-            return SampledGraph.fit(experience, self._own("sampler", name, experience), nodes)
+            return self._graph(self._own("sampler", name, experience), experience, nodes)
         raise UsageError(f"{name} has neither plan nor sample; a planner has {_NEEDS['planner']}, a sampler {_NEEDS['sampler']}")
+
+    def _class(self, name: str) -> Any:
+        if self.load_class is None:
+            raise UsageError(f"{name}: this run was made without a way to read classes from files; use thalweg.load")
+        try:
+            return self.load_class(name)
+        except Exception as error:
+            if hasattr(error, "exit_code"):
+                raise
+            raise UsageError(f"{name} cannot be read: {type(error).__name__}: {error}") from error
 
     def _once(self, key: Any, make: Callable[[], Any]) -> Any:
         if key not in self._made:
@@ -269,5 +289,5 @@ class Run:
         target = Path(folder)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UsageError(f"{target} is not an empty folder; name another")
-        shutil.copytree(self.folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.part", "*.lock", ".lock"))
+        shutil.copytree(self.folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.part", "*.lock", ".lock*"))
         return target

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
 from ..experience import Experience
-from ..storage import bytes_to_tensors, json_to_bytes, read_file, stored_names, tensors_to_bytes, write_files
-from .registry import Part
+from ..storage import bytes_to_json, bytes_to_tensors, fit_once, json_to_bytes, tensors_to_bytes
+from .progress import say
 
 
-def store_part(folder: Path, part: Part, model: Any) -> None:
-    """`model.state()` gives tensors and settings."""
-    weights, settings = part.files
-    tensors, values = model.state()
-    write_files(folder, {weights: tensors_to_bytes(tensors), settings: json_to_bytes(values)})
+def fit_stored(folder: Path, files: tuple[str, str], part_class: Any, experience: Experience, fit: Callable[[], Any]) -> Any:
+    """The part whose weights and settings the run holds, or that `fit` makes; then it is kept.
 
+    `part.state()` gives tensors and settings, `part_class.from_state` takes them. OtherVersionError for what another version has
+    learned; DamagedError as `read_file`.
+    """
+    fresh: list[Any] = []
 
-def load_part(folder: Path, part: Part, part_class: Any, experience: Experience) -> Any | None:
-    """None if it is not there yet. UsageError for what another version has learned; DamagedError as `read_file`."""
-    weights, settings = part.files
-    if weights not in stored_names(folder):
-        return None
-    tensors, values = bytes_to_tensors(read_file(folder, weights)), json.loads(read_file(folder, settings))
-    try:
-        return part_class.from_state(tensors, values, experience)
-    except (KeyError, TypeError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"{folder}: its {part.name} {part.kind} is of another version ({reason}); train the run again") from None
+    def fitted() -> dict[str, bytes]:
+        fresh.append(fit())
+        tensors, settings = fresh[0].state()
+        return dict(zip(files, (tensors_to_bytes(tensors), json_to_bytes(settings)), strict=True))
+
+    stored = fit_once(folder, files, fitted, say)
+    if fresh:
+        return fresh[0]
+    tensors, settings = bytes_to_tensors(stored[files[0]]), bytes_to_json(stored[files[1]])
+    return part_class.from_state(tensors, settings, experience)

@@ -26,11 +26,10 @@ Replay = Callable[[], AbstractContextManager[Callable[[int], Any]]]
 
 @dataclass(frozen=True, eq=False)
 class RunWorld:
-    """The env of a run's training, and the env that is planned in now, which may have other settings."""
+    """The env of a run's training, in which it drives; the truth is that of the env that is planned in, which may be another."""
 
-    home: EnvMaker
-    now: EnvMaker
-    settings: dict[str, Any]  # of the latter, over its own
+    envs: EnvMaker
+    settings: dict[str, Any]  # of the env that is planned in, over those of the training
     agent: GoalPolicy
     open_replay: Replay | None = None
     progress: Progress = silent
@@ -46,12 +45,12 @@ class RunWorld:
 
     def _truth(self, method: str) -> Any:
         if "env" not in self._known:
-            self._known["env"] = self.now.make(**self.settings).unwrapped  # stays open: its map is asked
+            self._known["env"] = self.envs.make(**self.settings).unwrapped  # stays open: its map is asked
         return getattr(self._known["env"], method, None)
 
     def drives_nearby(self, experience: Experience) -> Drives:
         """ValueError if there are none to drive to."""
-        env = self.home.make(max_episode_steps=4 * LONGEST_DRIVE)
+        env = self.envs.make(max_episode_steps=4 * LONGEST_DRIVE)
         if experience.layout is None:
             choose_goal = near_goals(experience.trajectories, LONGEST_DRIVE, None)
         else:
@@ -64,5 +63,5 @@ class RunWorld:
 
     def replay(self) -> AbstractContextManager[Callable[[int], Any]]:
         if self.open_replay is None:
-            raise UsageError(f"{self.home.name}: this agent was not trained here, so there is no replay to learn from")
+            raise UsageError(f"{self.envs.name}: this agent was not trained here, so there is no replay to learn from")
         return self.open_replay()

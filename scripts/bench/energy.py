@@ -116,6 +116,7 @@ def bench_ways(options: Options) -> list[dict[str, Any]]:
 
     from thalweg.planner.energy.toys.paths import TWO_WAYS_ENERGY
     from thalweg.planner.evaluation.report import figure_to_png
+    from thalweg.planner.storage import replace_file
     from thalweg.scripts.bench.energy_trials import two_ways
 
     torch.set_num_threads(1)
@@ -124,7 +125,7 @@ def bench_ways(options: Options) -> list[dict[str, Any]]:
         trials = {
             who: [two_ways(latents, seed, lambda: tick(bar)) for seed in range(options.seeds)] for who, latents in kinds.items()
         }
-    (options.out / "ways.png").write_bytes(figure_to_png(_draw_ways({who: own[0]["ways"] for who, own in trials.items()})))
+    replace_file(options.out / "ways.png", figure_to_png(_draw_ways({who: own[0]["ways"] for who, own in trials.items()})))
     rows = []
     for key, what, unit in (
         ("one_side", "ways that keep to one side", "of ways"),

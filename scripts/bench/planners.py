@@ -30,11 +30,11 @@ def bench_planners(options: Options) -> list[dict[str, Any]]:
     if not options.runs:
         raise UsageError("bench planners needs runs: name folders that scripts.train wrote, with --runs")
     from thalweg.planner.evaluation.report import figure_to_png
-    from thalweg.planner.storage import json_to_bytes
+    from thalweg.planner.storage import json_to_bytes, replace_file
 
     curves = {folder.resolve().name: _curves(folder, options) for folder in options.runs}
-    (options.out / "curves.json").write_bytes(json_to_bytes(curves))
-    (options.out / "curves.png").write_bytes(figure_to_png(draw(curves)))
+    replace_file(options.out / "curves.json", json_to_bytes(curves))
+    replace_file(options.out / "curves.png", figure_to_png(draw(curves)))
     return [row for name, own in curves.items() for row in _rows(name, own)]
 
 
