@@ -1,4 +1,4 @@
-"""The documentation says what is there: pages of readable size, links that lead somewhere, commands that parse, no part left out."""
+"""The documentation says what is there: readable pages, links that lead somewhere, commands that parse, no part left out."""
 
 import re
 import shlex
