@@ -15,7 +15,6 @@ from thalweg.planner.energy.config import NEGATIVES_OF
 from thalweg.planner.evaluation.results import EpisodeRow, summarise
 from thalweg.planner.run.registry import DISTANCES, PLANNERS, SAMPLERS
 from thalweg.scripts.__main__ import COMMANDS
-from thalweg.scripts.bench.__main__ import BENCHES
 
 REFERENCE = DOCS / "reference"
 OURS = [page for page in PAGES if "measurements" not in page.parts]  # measurements are tables of figures, and rendered
@@ -129,9 +128,3 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "thalweg.train" in (tmp_path / "reference" / "api.html").read_text()
     assert "--episode-steps" in (tmp_path / "reference" / "commands.html").read_text()
-
-
-def test_benchmarks_that_pages_name_are_there():
-    for page in PAGES:
-        for name in re.findall(r"thalweg bench (\w+)", page.read_text()):
-            assert name in BENCHES, (named(page), name)
