@@ -94,6 +94,11 @@ class EnvMaker(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def only_one(self) -> bool:
+        """Is there but one env, so that no second can be made while it is open?"""
+        ...
+
     def make(self, index: int = 0, **options: Any) -> Any:
         """One goal env. `options` go to the env over its own settings, but for `max_episode_steps`, the length of an episode."""
         ...

@@ -96,7 +96,10 @@ class Run:
 
     def at(self, **settings: Any) -> Run:
         """The same run, planning in an env with other settings, such as `difficulty`."""
-        return replace(self, settings={**self.settings, **settings}) if settings else self
+        if not settings:
+            return self
+        merged = {**self.settings, **settings}
+        return self._once(("at", repr(sorted(merged.items()))), lambda: replace(self, settings=merged))
 
     def make_env(self, index: int = 0, **options: Any) -> Any:
         """The env that is planned in."""
@@ -129,7 +132,7 @@ class Run:
         return float(json.loads(stored["links.json"])["sure_edge"])
 
     def _measured_links(self) -> dict[str, bytes]:
-        distance = self._plain_distance(self.usual_distance)
+        distance = self.plain_distance(self.usual_distance)
         experience = replace(self._bare, distance=distance)
         assert experience.world is not None  # `_bare` has one
         drives = experience.world.drives_nearby(experience)
@@ -147,12 +150,13 @@ class Run:
         part = self._checked("distance", name)
         if part is None:
             return self._once(("distance", name), lambda: self._own("distance", name, self._bare))
-        plain = self._plain_distance(name)
+        plain = self.plain_distance(name)
         if not part.joined or self.layout is not None:
             return plain
         return self._once(("distance", name), lambda: JoinedDistance.fit(replace(self._bare, distance=plain)))
 
-    def _plain_distance(self, name: str) -> DistanceModel:
+    def plain_distance(self, name: str) -> DistanceModel:
+        """As it was learned, whatever is joined."""
         part = self._checked("distance", name)
         assert part is not None  # a class of a user's is asked as it is
         return self._once(("plain distance", name), lambda: self._make_distance(part))
@@ -160,10 +164,10 @@ class Run:
     def _make_distance(self, part: Part) -> DistanceModel:
         names = getattr(part.load(), "parts", ())  # of others, which are kept by their own names
         if names:
-            return part.load().of([self._plain_distance(name) for name in names])
+            return part.load().of([self.plain_distance(name) for name in names])
         experience = self._bare
         if part.needs_distance:
-            usual = self._plain_distance(self.usual_distance)
+            usual = self.plain_distance(self.usual_distance)
             experience = replace(experience, distance=usual, sure_edge=self.sure_edge)
         return self._fitted(part, experience, self.usual_distance)
 

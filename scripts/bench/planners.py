@@ -43,8 +43,8 @@ def _curves(folder: Path, options: Options) -> Curves:
 
     from thalweg.planner.evaluation.evaluation_folder import evaluate_planners
     from thalweg.planner.evaluation.setting import Setting
+    from thalweg.planner.evaluation.workers import run_tasks
     from thalweg.scripts.evaluated_run import RunFolder
-    from thalweg.scripts.workers import run_tasks
 
     curves: Curves = {name: {} for name in SAMPLERS}
     subject = RunFolder(str(folder), options.progress)
