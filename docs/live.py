@@ -77,7 +77,7 @@ class Settings(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         config = load(self.arguments[0])
         comments, rows = comments_of(config), []
-        for field in fields(config):
+        for field in (field for field in fields(config) if not field.name.startswith("_")):
             default = default_of(field) if self.shows_defaults else ""
             head = f"`{field.name}`" + (f" = `{default}`" if default else "")
             rows.append(f"- {head}" + (f": {comments[field.name]}" if comments.get(field.name) else ""))
@@ -132,7 +132,7 @@ def described(name: str, value: Any) -> list[str]:
     else:
         return []  # a mapping of names, or a version
     parts = [f"```{{eval-rst}}\n{block}\n```"]
-    if is_dataclass(value) and any(comments_of(value).values()):  # type: ignore[arg-type]
+    if is_dataclass(value):
         parts.append(f"Fields:\n\n```{{columns}} {value.__module__}:{value.__qualname__}\n```")
     return parts
 
@@ -169,9 +169,23 @@ def _translate(app: Any, what: str, name: str, value: Any, options: Any, lines: 
     lines[:] = translated(lines)
 
 
+def _without_fields(app: Any, what: str, name: str, value: Any, options: Any, signature: Any, returned: Any) -> Any:
+    """A public dataclass lists its fields below; its signature would say the same, at length."""
+    return (
+        ("", None) if what == "class" and name.startswith("thalweg.") and name.count(".") == 1 and is_dataclass(value) else None
+    )
+
+
+def _skip(app: Any, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
+    """A field whose default is a function is no method."""
+    return True if name == "progress" else None
+
+
 def setup(app: Any) -> dict[str, Any]:
     directives = {"settings": Settings, "columns": Columns, "commands": Commands, "surface": Surface}
     for name, directive in directives.items():
         app.add_directive(name, directive)
     app.connect("autodoc-process-docstring", _translate)
+    app.connect("autodoc-process-signature", _without_fields)
+    app.connect("autodoc-skip-member", _skip)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
