@@ -37,6 +37,11 @@ class NotWrittenError(BadInput, OSError):
         return str(self.strerror)
 
 
+def one_line(error: object) -> str:
+    """What somebody else's code says of a strange file, which may quote it: cut short, and printable."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(error)[:200])
+
+
 def is_plain(name: str) -> bool:
     """Whether this is a relative path of plain components: it cannot leave the folder that it is taken in."""
     return all(_PLAIN.fullmatch(part) and len(part) <= _LONGEST for part in name.split("/"))
