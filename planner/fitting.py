@@ -65,7 +65,8 @@ def descend(
     """Take so many steps down `loss(step)`, step 0 first; `after(step)` each, for averages, then `on_step(step + 1, loss)`.
 
     DivergedError at the very step where the loss or its slope is not finite, or where the loss raises a FloatingPointError; or if
-    the weights are not finite in the end, or when `after` would take them in. `what` is learned, for the message; `model` goes with the error, and is to hold the last finite weights.
+    the weights are not finite in the end, or when `after` would take them in. `what` is learned, for the message; `model` goes
+    with the error, and is to hold the last finite weights.
     """
     parameters = [own for group in optimizer.param_groups for own in group["params"]]
     rates = schedule(optimizer, train_steps)
