@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from io import StringIO
@@ -262,4 +263,7 @@ def _cannot_be_made(name: str, error: Exception) -> EnvError:
     hint = ""
     if isinstance(error, gym.error.UnregisteredEnv) and absent:
         hint = f"; if it is one of {' or '.join(absent)}, install that (pip install {' '.join(absent)})"
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    if isinstance(error, TypeError) and unknown:
+        return EnvError(f"{name} does not know {unknown[1]}: {error}; leave it out, or let the env take it")
     return EnvError(f"{name} cannot be made: {type(error).__name__}: {error}{hint}")

@@ -87,10 +87,11 @@ def _known_pairs(trained: Run, env: Any, true_steps: Any, options: Options, rng:
     import numpy as np
 
     from thalweg.planner.evaluation.audit import Pairs, logged_pairs, node_pairs, random_pairs
+    from thalweg.planner.evaluation.episodes import Episode
 
     if true_steps is None:
         return {"pairs": logged_pairs(trained.data.trajectories, options.pairs, rng)}
-    resets = [env.reset(seed=options.seed + i)[0] for i in range(min(options.pairs, 2_000))]
+    resets = [Episode.begin(env, trained.env, options.seed + i).observation for i in range(min(options.pairs, 2_000))]
     states, goals = (np.stack([observation[key] for observation in resets]) for key in ("observation", "desired_goal"))
     states, goals = random_pairs(states, goals, options.pairs, rng)
     at, to = node_pairs(trained.data.trajectories, trained.data.goal_of, options.nodes, rng)

@@ -127,9 +127,9 @@ def _section(world: World, trained: Run, summary: dict[str, Any]) -> Any:
     import numpy as np
     from matplotlib.figure import Figure
 
+    from thalweg.pictures import draw_plan
     from thalweg.planner.evaluation import pictures
     from thalweg.planner.evaluation.report import Section, figure_to_png
-    from thalweg.pictures import draw_plan
 
     settings: dict[str, Any] = {"max_episode_steps": 400}
     if world.difficulty is not None:
@@ -168,7 +168,7 @@ def _write_report(out: Path, sections: list[Any], figures: dict[str, Any]) -> No
 
 
 def _print_tables(out: Path, figures: dict[str, Any]) -> None:
-    from thalweg.scripts.evaluate import table
+    from thalweg.planner.evaluation.table import table
 
     for env, summary in figures["worlds"].items():
         print(table(env, summary))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -49,13 +49,19 @@ def main(options: Options) -> None:
 
     from thalweg import training
 
-    shared = {"device": options.device, "tensorboard": options.tensorboard, "progress": options.progress}
     if options.resume is not None:
-        made = training.resume(options.resume, steps=options.steps, env=options.env, **shared)
+        made = training.resume(
+            options.resume,
+            steps=options.steps,
+            env=options.env,
+            device=options.device,
+            tensorboard=options.tensorboard,
+            progress=options.progress,
+        )
     else:
         assert options.env is not None
-        names = ("out", "seed", "episode_steps", "checkpoint_every", "agent", "energy")
-        settings = {name: getattr(options, name) for name in names} | shared
+        names = ("out", "seed", "episode_steps", "checkpoint_every", "device", "tensorboard", "progress", "agent", "energy")
+        settings: dict[str, Any] = {name: getattr(options, name) for name in names}
         if options.steps is not None:
             settings["steps"] = options.steps
         made = training.train(options.env, env_kwargs=env_kwargs, **settings)

@@ -46,7 +46,7 @@ def plan_with(
     envs = as_goal_env(env)
     shown = bars if progress else silent
     if isinstance(agent, str | Path):
-        agent = load_foreign(Path(agent), trust_pickle, envs.make)
+        agent = load_foreign(Path(agent), trust_pickle)
     policy, achieved_first = _fitting(agent, envs)
     source = data if data is not None else getattr(agent, "replay_buffer", None)
     if source is not None:

@@ -84,7 +84,7 @@ def _draw(run: Run, planner: str, state: Any, drive: PlannedDrive, walls: Any, t
     for axes in (graph, driven):
         pictures.draw_path(axes, waypoints, start, goal)
     pictures.draw_oracle(driven, truth)
-    pictures.draw_trail(driven, plane(np.array(drive.episode.trail)))
+    pictures.draw_trail(driven, list(plane(np.array(drive.episode.trail))))
     visited = plane(run.data.goals)
     shown = visited if walls is None else np.concatenate([visited, walls.reshape(-1, 2)])
     titles = ("energy valley, samples" if planner == "energy" else "samples", "graph, path", "drive")

@@ -98,7 +98,7 @@ def stored_config(folder: Path) -> dict[str, Any]:
 
 
 def envs_of(folder: Path, config: dict[str, Any], env: EnvSource | None) -> GoalEnvs:
-    """The env of a run: what the caller names, or what the run names. EnvError if that is code which was not trained with here."""
+    """The env of a run: what the caller names, or what the run does. EnvError if that is code which was not trained with here."""
     if isinstance(env, GoalEnvs):
         return env
     kwargs = bytes_to_json(str(config.get("env_kwargs", "{}")).encode(), f"{folder}: env_kwargs in config.json")

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..errors import BadInput
 from ..protocols import DistanceModel, GoalPolicy
 from ..storage import json_to_bytes, replace_file
 from .episodes import Episode
@@ -23,7 +24,7 @@ EPISODES_AT_ONCE = (
 )
 
 
-class OtherResultsError(Exception):
+class OtherResultsError(BadInput):
     """A folder holds results that new ones must not be mixed with; the message says which, and what to do."""
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Literal
 
-from ..errors import UsageError
+from ..errors import UsageError, unknown_name
 
 Kind = Literal["sampler", "distance", "planner"]
 
@@ -125,6 +124,7 @@ class Parts(Mapping[str, Any]):
 
 SAMPLERS, DISTANCES, PLANNERS = Parts(_SAMPLERS), Parts(_DISTANCES), Parts(_PLANNERS)
 NO_PLANNER = "none"  # the bare agent
+_OR_A_FILE = ", or write path/to/file.py:NAME_OF_THE_CLASS"
 PLANNER_NAMES = (NO_PLANNER, *SAMPLERS, *PLANNERS)  # each sampler makes a planner: a graph over what it draws
 USUAL_DISTANCE = {"one": "quasimetric", "many": "local"}  # what plans are made of, by the kind of env
 
@@ -145,14 +145,14 @@ def part_of(kind: Kind, name: str) -> Part | None:
         return rows[name]
     if is_user_class(name):
         return None
-    raise _unknown(kind, name, list(rows))
+    raise unknown_name(kind, name, rows, _OR_A_FILE)
 
 
 def check_planner_names(names: list[str]) -> None:
     """UsageError at the first that is unknown, or named twice."""
     for name in names:
         if name not in PLANNER_NAMES and not is_user_class(name):
-            raise _unknown("planner", name, list(PLANNER_NAMES))
+            raise unknown_name("planner", name, PLANNER_NAMES, _OR_A_FILE)
     if len(set(names)) < len(names):
         raise UsageError(f"--planners {','.join(names)} names one planner twice; name each once")
 
@@ -160,9 +160,3 @@ def check_planner_names(names: list[str]) -> None:
 def is_user_class(name: str) -> bool:
     """`path/to/file.py:Class`"""
     return ".py:" in name or name.endswith(".py")
-
-
-def _unknown(kind: Kind, name: str, known: list[str]) -> UsageError:
-    near = get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]}? There are" if near else "choose from"
-    return UsageError(f"{kind} {name!r} is unknown; {hint} {', '.join(known)}, or write path/to/file.py:NAME_OF_THE_CLASS")

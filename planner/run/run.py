@@ -108,10 +108,14 @@ class Run:
     # what parts are fitted from
 
     def experience(self, distance: str | None = None) -> Experience:
-        """What samplers and planners are fitted from, with a distance by name, or the usual one."""
+        """What samplers are fitted from, under a distance by name, or the usual one, as it was learned."""
         name = distance or self.usual_distance
-        known, sure = self.distance(name), self.sure_edge
-        return self._once(("experience", name), lambda: replace(self._bare, distance=known, sure_edge=sure))
+        known = self.distance(name) if self._checked("distance", name) is None else self.plain_distance(name)
+        return self._once(("experience", name), lambda: replace(self._bare, distance=known, sure_edge=self.sure_edge))
+
+    def _planned_in(self, distance: str) -> Experience:
+        """What planners are fitted from: as `experience`, but what nothing joins is inf away."""
+        return replace(self.experience(distance), distance=self.distance(distance))
 
     @cached_property
     def _bare(self) -> Experience:
@@ -188,7 +192,7 @@ class Run:
         if name == NO_PLANNER:
             raise UsageError("the bare agent plans nothing; name a planner")
         part = self._checked("planner", name)
-        experience = self.experience(distance)
+        experience = self._planned_in(distance)
         if part is None:
             return self._own_planner(name, nodes, experience)
         if name in SAMPLERS:
@@ -202,11 +206,11 @@ class Run:
         """The agent alone (`none`), or led by a planner; has stable-baselines3's `predict`."""
         if name == NO_PLANNER:
             return self.agent
-        planner, experience = self.planner(name, nodes, distance), self.experience(distance)
+        planner, by = self.planner(name, nodes, distance), self.distance(distance)
         sure = self.sure_edge
         config = SubgoalPolicyConfig(reach=sure, direct=sure, arrival=min(SubgoalPolicyConfig.arrival, sure))
         routes = self.routes if follow == "route" else None
-        return SubgoalPolicy(self.agent, planner, experience.distance, self.data.goal_of, config, routes)
+        return SubgoalPolicy(self.agent, planner, by, self.data.goal_of, config, routes)
 
     @cached_property
     def routes(self) -> Routes | None:

@@ -148,7 +148,7 @@ def _our_agent(
     from thalweg.envs.loading import load_batch
 
     config = AgentConfig(num_envs=num_envs, hidden=hidden, updates_per_step=updates, precision=precision)
-    model = GoalSAC(BatchVecEnv(load_batch(env, num_envs)), config, steps, seed, device)
+    model = GoalSAC(env=BatchVecEnv(load_batch(env, num_envs)), config=config, total_steps=steps, seed=seed, device=device)
     model.set_logger(Logger(None, []))
     return model
 

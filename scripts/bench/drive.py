@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thalweg.planner.evaluation.setting import Follow
 from thalweg.scripts.bench.planners import DIFFICULTY, EPISODE_STEPS
-from thalweg.scripts.cli import Follow, UsageError
+from thalweg.scripts.cli import UsageError
 from thalweg.scripts.runs import load_run
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from thalweg.scripts.cli import Follow
+from thalweg.planner.evaluation.setting import Follow
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,9 +46,8 @@ def together(*works):
 
 def write_many(folder, who):
     for i in range(WRITES):
-        write_files(
-            folder, {f"samplers/{who}-{i}.json": b"%d" % i, "shared.json": f"{who} {i}".encode()}, remove=[f"old-{who}-{i}"]
-        )
+        files = {f"samplers/{who}-{i}.json": b"%d" % i, "shared.json": f"{who} {i}".encode()}
+        write_files(folder, files, remove=[f"old-{who}-{i}"])
 
 
 def read_many(folder):
@@ -58,6 +57,7 @@ def read_many(folder):
         assert read_file(folder, "kept.bin") == bytes(1_000)
 
 
+@pytest.mark.slow
 def test_writers_lose_nothing_and_a_reader_never_fails(tmp_path):
     """Two to four processes, 20 tries."""
     for attempt in range(TRIES):
@@ -78,9 +78,10 @@ def fit_slowly(folder, log):
         time.sleep(0.05)
         return {"distances/q.bin": os.urandom(32), "distances/q.json": b"{}"}
 
-    files = fit_once(
-        folder, ["distances/q.bin", "distances/q.json"], fit, lambda line: append(log.with_name("said"), line.encode())
-    )
+    def say(line):
+        append(log.with_name("said"), line.encode())
+
+    files = fit_once(folder, ["distances/q.bin", "distances/q.json"], fit, say)
     append(log.with_name("got"), files["distances/q.bin"].hex().encode() + b"\n")
 
 

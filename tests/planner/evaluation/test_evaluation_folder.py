@@ -1,10 +1,7 @@
 """An evaluation's folder: defaults, remarks, other settings, and several processes that write into one."""
 
 import json
-import subprocess
-import sys
-import time
-from pathlib import Path
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -146,41 +143,42 @@ def test_doubled_rows_of_old_are_mended(tmp_path):
     assert (tmp_path / "results.csv").read_text() == rows_to_csv(rows)
 
 
-WRITER = """
-import sys
-sys.path[:0] = sys.argv[3:]
-from pathlib import Path
-from test_evaluation_folder import Stub
-from thalweg.planner.evaluation.evaluation_folder import evaluate_planners
-out, begin = Path(sys.argv[1]), Path(sys.argv[1]) / "begin"
-print("ready", flush=True)
-sys.stdin.readline()
-for name in sys.argv[2].split(","):
-    evaluate_planners(Stub(), name.split("+"), range(100), out=out / "0")
-"""
+def write(out, begin, planners, setting):
+    """In a process of its own: 0 when all went well, 3 when it was refused."""
+    begin.wait()
+    try:
+        for names in planners:
+            evaluate_planners(Stub(), names, range(100), setting, out)
+    except OtherResultsError:
+        raise SystemExit(3) from None
 
 
-def writers(tmp_path, names, count):
-    """Processes that have imported everything, and begin when they are told to."""
-    here = Path(__file__).parent
-    command = [sys.executable, "-c", WRITER, tmp_path, names, here, here.parents[2]]
-    return [
-        subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
-    ]
+def at_once(out, planners, settings):
+    """One process per setting, all of which begin at the same moment -> their exit codes."""
+    context = get_context("fork")  # which has imported everything already
+    begin = context.Barrier(len(settings))
+    processes = [context.Process(target=write, args=(out, begin, planners, setting)) for setting in settings]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    return [process.exitcode for process in processes]
 
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_commands_at_once_neither_double_nor_lose_rows(tmp_path, count):
-    """Four rounds of the same planners in each process, on new planners each: eight writes to be mixed up per process and round."""
-    processes = writers(tmp_path, "a+b,c+d,e+f,g+h", count)
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    time.sleep(0.1)
-    for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    assert [process.wait(timeout=60) for process in processes] == [0] * count
-    lines = (tmp_path / "0" / "results.csv").read_text().splitlines()[1:]
-    cells = [tuple(line.split(",")[1:3]) for line in lines]
-    assert len(cells) == len(set(cells)) == 800
-    assert set(json.loads((tmp_path / "0" / "evaluation.json").read_text())["planners"]) == set("abcdefgh")
+    """Three tries; in each the processes run the same planners, two after two: they get into each other's way every time."""
+    for attempt in range(3):
+        out = tmp_path / str(attempt)
+        assert at_once(out, [["a", "b"], ["c", "d"]], [Setting()] * count) == [0] * count
+        lines = (out / "results.csv").read_text().splitlines()[1:]
+        assert len(lines) == len({tuple(line.split(",")[1:3]) for line in lines}) == 400
+        assert set(json.loads((out / "evaluation.json").read_text())["planners"]) == set("abcd")
+        assert json.loads((out / "summary.json").read_text())["d"]["episodes"] == 100
+
+
+def test_of_two_commands_at_once_with_other_settings_one_is_refused(tmp_path):
+    for attempt in range(3):
+        out = tmp_path / str(attempt)
+        assert sorted(at_once(out, [["a"]], [Setting(nodes=1), Setting(nodes=2)])) == [0, 3]
+        assert len((out / "results.csv").read_text().splitlines()) == 101
