@@ -1,4 +1,7 @@
-"""Train an agent in an env, then fit the energy model to what it has seen; or take up a run's training again."""
+"""Train an agent in an env, then fit the energy model to what it has seen; or take up a run's training again.
+
+Example: python -m scripts.train --env PointMassU-v0 --steps 4e4 --out runs/u
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import tyro
 
 from thalweg.agents.config import AgentConfig
 from thalweg.planner.energy.config import ENERGY_IN_MAPS, UNUSED_IN_MAPS, EnergyConfig
-from thalweg.scripts.cli import UsageError, parse_env_kwargs, run
+from thalweg.scripts.cli import UsageError, check_file_of, check_ranges, make_folder, parse_env_kwargs, run
 
 _FITTED = ("distances/", "samplers/", "energy/", "links.json", "timing.json")  # files of a run that follow its training
 _OF_A_CALL = {"resume", "steps", "device", "progress", "tensorboard"}  # options that may differ when a training is taken up again
@@ -21,12 +24,12 @@ _OF_A_CALL = {"resume", "steps", "device", "progress", "tensorboard"}  # options
 class Options:
     env: str | None = None  # Gymnasium id, module:Id, or path/to/file.py:Class
     out: Path | None = None  # the run folder to write; must not hold a run already
-    resume: Path | None = None  # in place of both: a run folder to train on, up to --steps in all, with its settings but --device
-    env_kwargs: str = "{}"  # of the env, as JSON: '{"size": 11}'
-    episode_steps: int | None = None  # length of a training episode; by default the env's own
     steps: int = 30_000  # env steps
-    checkpoint_every: int = 10_000  # env steps; fresh episodes begin then, so that a resumed training goes on bit for bit
     seed: int = 0
+    episode_steps: int | None = None  # length of a training episode; by default the env's own
+    env_kwargs: str = "{}"  # of the env, as JSON: '{"size": 11}'
+    resume: Path | None = None  # in place of env and out: a run to train on, up to --steps in all, with its settings but --device
+    checkpoint_every: int = 10_000  # env steps; fresh episodes begin then, so that a resumed training goes on bit for bit
     device: Literal["cpu", "cuda"] = "cpu"  # of the agent's networks; only on the CPU is a training the same bit for bit
     progress: bool = True  # show progress bars
     tensorboard: bool = True  # write TensorBoard logs beside progress.csv
@@ -42,20 +45,19 @@ def main(options: Options) -> None:
         raise UsageError("name an env with --env and a folder to write with --out, or a run to go on with by --resume")
     elif (options.out / "manifest.json").exists():
         raise UsageError(f"--out {options.out} already holds a run; name another folder, or go on with --resume {options.out}")
+    check_ranges(options, seed=(0, 2**32 - 1), episode_steps=(1, 2**31), checkpoint_every=(1, 2**63))
+    env_kwargs = parse_env_kwargs(options.env_kwargs)
+    assert options.env is not None and options.out is not None
+    check_file_of("--env", options.env)
     if options.steps <= options.agent.warmup_steps:
         raise UsageError(f"--steps {options.steps} must exceed the {options.agent.warmup_steps} warm-up steps; train longer")
-    if options.episode_steps is not None and options.episode_steps < 1:
-        raise UsageError(f"--episode-steps must be at least 1, got {options.episode_steps}")
-    if options.checkpoint_every < 1:
-        raise UsageError(f"--checkpoint-every must be at least 1, got {options.checkpoint_every}")
-    env_kwargs = parse_env_kwargs(options.env_kwargs)
+    make_folder(options.out)
     if options.episode_steps is not None:
         env_kwargs["max_episode_steps"] = options.episode_steps
 
     import thalweg.envs  # noqa: F401 (registers ours)
     from thalweg.envs.loading import load_batch
 
-    assert options.env is not None
     batch = load_batch(options.env, options.agent.num_envs, **env_kwargs)
     try:
         _train(options, batch)
