@@ -1,6 +1,6 @@
 """Evaluate planners on env seeds: the same agent, the same episodes, figures with intervals.
 
-Example: thalweg evaluate --run runs/u --out runs/u/eval --planners none,replay,energy
+Example: python -m scripts.evaluate --run runs/u --out runs/u/eval --planners none,replay,energy
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Plan once, drive it and draw it: the energy valley with its samples, the graph with its path, the drive as a GIF.
 
-Example: thalweg plan --run runs/u --seed 3 --out runs/u/plan
+Example: python -m scripts.plan --run runs/u --seed 3 --out runs/u/plan
 """
 
 from __future__ import annotations
