@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
+
+from .progress import ignore as ignore
 
 Losses = Tensor | tuple[Tensor, ...]  # scalars; several are added up, and the first is the one that is told
 Schedule = Callable[[Optimizer, int], LRScheduler | None]  # of an optimizer over so many steps
@@ -24,10 +25,6 @@ class DivergedError(FloatingPointError):
         """`what` was learned; `found`: the sentence about what is not finite; `model`, if any, holds the last finite weights."""
         super().__init__(f"{what}: {found} at step {step}; lower learning_rate")
         self.model = model
-
-
-def ignore(*_: Any) -> None:
-    """What `on_step` is where nobody asks how far it is."""
 
 
 def adam(parameters: Iterable[Tensor], learning_rate: float) -> Optimizer:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from thalweg.planner.errors import UsageError, unknown_name
+from thalweg.progress import progress_bar
 from thalweg.scripts.arguments import parse
-from thalweg.scripts.progress import progress_bar
 
 __all__ = [
     "UsageError",

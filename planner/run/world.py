@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..evaluation.audit import Drives, drive, near_goals, told_goals
 from ..experience import Experience
+from ..progress import Progress, silent
 from ..protocols import EnvMaker, GoalPolicy
-from .progress import Progress, silent
 
 Array = NDArray[np.floating]
 

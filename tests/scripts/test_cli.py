@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-import thalweg.scripts.progress
+import thalweg.progress
 from thalweg.agents.config import AgentConfig
 from thalweg.envs.guard import EnvError
 from thalweg.envs.loading import load_env
@@ -227,7 +227,7 @@ def test_an_env_that_does_not_know_a_setting_is_told_which(tmp_path):
 
 def test_progress_in_a_file_is_plain_lines(monkeypatch, capsys):
     clock = iter(range(0, 1_000, 8))
-    monkeypatch.setattr(thalweg.scripts.progress.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(thalweg.progress.time, "monotonic", lambda: float(next(clock)))
     with progress_bar(1_000, "fit", initial=200) as bar:
         for _ in range(5):
             bar.update(100)
