@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from thalweg.planner.errors import check_numbers
+
+_MOST = {"num_envs": 65_536, "batch_size": 2**20, "hidden": 65_536, "updates_per_step": 1_000, "relabel_horizon": 2**20}
+
 
 @dataclass(frozen=True, kw_only=True)
 class AgentConfig:
@@ -27,6 +31,11 @@ class AgentConfig:
     practice_steps: int = 50  # env steps after which a goal that is not reached gives way to another while collecting
 
     def __post_init__(self) -> None:
+        check_numbers(self, _MOST)
+        if not self.hidden or min(self.hidden) < 1:
+            raise ValueError(f"hidden must be units of at least one layer, each at least 1, got {self.hidden}")
+        if not 0 < self.tau <= 1:
+            raise ValueError(f"tau must lie in (0, 1], got {self.tau}")
         for name in ("num_envs", "warmup_steps", "batch_size", "relabel_horizon", "practice_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

@@ -86,8 +86,11 @@ def probe(env: gym.Env, name: str) -> Traits:
     seen: list[dict[str, Array]] = []
     for episode in range(_PROBE_EPISODES):
         observation, _ = env.reset(seed=episode)
-        for _ in range(_PROBE_STEPS):
+        for step in range(_PROBE_STEPS):
             seen.append({key: np.array(observation[key], dtype=np.float32) for key in _PARTS})
+            for key, values in seen[-1].items():
+                if not np.isfinite(values).all():
+                    raise EnvError(f"{name} (seed {episode}): {key} is not finite after {step} random steps; mend the env")
             observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
             if terminated or truncated:
                 break

@@ -18,6 +18,8 @@ from gymnasium import spaces
 class EnvError(Exception):
     """An env cannot be made or does not do what an env does; the message says which, where and what to mend."""
 
+    exit_code = 2  # of a command that ends with it: bad input (as in planner/errors.py, which this package may not import)
+
 
 PATIENCE = 60.0  # s; a call that takes longer hangs
 
@@ -91,6 +93,8 @@ class GuardedEnv(gym.Wrapper):
                 yield
         except EnvError:
             raise
+        except SystemExit as stop:  # it would take along what has been computed so far
+            raise self._error(where, f"it ends the program (sys.exit({stop.code!r})); raise an error there instead") from stop
         except Exception as error:
             own = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise self._error(where, own) from error

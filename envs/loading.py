@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from io import StringIO
@@ -26,8 +27,8 @@ _EPISODE_STEPS = 200  # of an env in a file that sets no limit
 class GoalEnvs:
     """Makes goal envs as agents here expect them (see `GoalEnvAdapter`), one by one or as a batch; see `as_goal_env`.
 
-    A throwaway env is driven about once per setting, to see how it differs from ours. EnvError, with the fix, if it cannot be made
-    or learned from.
+    A throwaway env is driven about once per setting, to see how it differs from ours. EnvError, with the fix, if it cannot be
+    made or learned from.
     """
 
     def __init__(self, source: EnvSource, name: str, kwargs: dict[str, Any]) -> None:
@@ -78,9 +79,7 @@ class GoalEnvs:
             except Exception as error:
                 raise _cannot_be_made(self.name, error) from error
         if self.only_one and num_envs > 1:
-            raise EnvError(
-                f"{self.name}: {num_envs} envs are asked for, but one was given; give what makes envs"
-            )
+            raise EnvError(f"{self.name}: {num_envs} envs are asked for, but one was given; give what makes envs")
         envs: list[gym.Env] = []
         try:
             for index in range(num_envs):
@@ -264,4 +263,7 @@ def _cannot_be_made(name: str, error: Exception) -> EnvError:
     hint = ""
     if isinstance(error, gym.error.UnregisteredEnv) and absent:
         hint = f"; if it is one of {' or '.join(absent)}, install that (pip install {' '.join(absent)})"
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    if isinstance(error, TypeError) and unknown:
+        return EnvError(f"{name} does not know {unknown[1]}: {error}; leave it out, or let the env take it")
     return EnvError(f"{name} cannot be made: {type(error).__name__}: {error}{hint}")

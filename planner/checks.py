@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import BadInput
 from .plan import NoPathError, Plan
 from .protocols import DistanceModel, Planner, StateSampler
 
@@ -24,7 +25,7 @@ _COUNTS = (0, 1, 7)  # of samples
 _SIZES = ((5, 7), (1, 1))  # states by goals: unlike numbers show a matrix that is turned over, 1 by 1 one that is squeezed
 
 
-class CheckError(ValueError):
+class CheckError(BadInput, ValueError):
     """A part breaks a promise of its protocol; one line says which part, what is wrong and how to mend it."""
 
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .errors import BadInput
 
-class NotFiniteError(Exception):
+
+class NotFiniteError(BadInput):
     """An observation, a reward, an action or a loss is NaN or infinite; the message says which, where and what to mend."""
 
 

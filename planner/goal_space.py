@@ -37,9 +37,7 @@ class GoalSpace:
                 f"distances and energies learn without grids"
             )
         if not self.has_pictures:
-            lines.append(
-                f"goals have {self.size} entries: the agent has no local view, which needs {_PICTURED}"
-            )
+            lines.append(f"goals have {self.size} entries: the agent has no local view, which needs {_PICTURED}")
         return lines
 
     def plane(self, goals: Array) -> Array:

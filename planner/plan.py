@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import BadInput
+
 Array = NDArray[np.floating]
 
 
-class NoPathError(Exception):
+class NoPathError(BadInput):
     """The graph holds no path from the start to the goal."""
 
 
@@ -25,4 +27,5 @@ class Plan:
 
     @property
     def total_steps(self) -> float:
+        """Predicted env steps of the whole chain."""
         return float(self.edge_steps.sum())

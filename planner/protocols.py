@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -94,6 +94,11 @@ class EnvMaker(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def only_one(self) -> bool:
+        """Is there but one env, so that no second can be made while it is open?"""
+        ...
+
     def make(self, index: int = 0, **options: Any) -> Any:
         """One goal env. `options` go to the env over its own settings, but for `max_episode_steps`, the length of an episode."""
         ...
@@ -105,7 +110,7 @@ class PlanRecord(Protocol):
 
     replans: int  # plans after the first one
     failed_plans: int  # searches that found no path
-    plan_ms: list[float]  # of each search, failed ones included
+    plan_ms: Sequence[float]  # of each search, failed ones included
     nodes: int  # of the graph that the last plan was found in; 0 before there is a plan
 
 

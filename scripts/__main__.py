@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import version
-
-from thalweg.scripts.cli import run
+from typing import Annotated, Any, Union
 
 COMMANDS = {  # name -> what it does, in the order in which they are used
     "train": "train an agent in an env, and fit what planners are made of",
@@ -18,6 +16,7 @@ COMMANDS = {  # name -> what it does, in the order in which they are used
     "demo": "train, evaluate and draw the demo's worlds",
     "bench": "benchmarks",
 }
+_SHELLS = ("bash", "zsh", "tcsh")
 
 
 def main() -> None:
@@ -25,25 +24,49 @@ def main() -> None:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_usage())
     elif arguments[0] == "--version":
-        print(f"thalweg {version('thalweg')}")
-    elif arguments[0] not in COMMANDS:
-        from difflib import get_close_matches
+        from importlib.metadata import version
 
-        near = get_close_matches(arguments[0], COMMANDS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(COMMANDS)}"
-        print(f"error: thalweg has no command {arguments[0]!r}; {hint}", file=sys.stderr)
+        print(f"thalweg {version('thalweg')}")
+    elif arguments[0] == "--completion" and arguments[1:] and arguments[1] in _SHELLS:
+        _print_completion(arguments[1])
+    elif arguments[0] not in COMMANDS:
+        from thalweg.planner.errors import unknown_name
+
+        print(f"error: {unknown_name('thalweg', arguments[0], COMMANDS)}", file=sys.stderr)
         raise SystemExit(2)
     else:
-        name = arguments[0]
-        sys.argv = [f"thalweg {name}", *arguments[1:]]
-        command = import_module(f"thalweg.scripts.{name}" + (".__main__" if name == "bench" else ""))
+        from thalweg.scripts.cli import run
+
+        sys.argv = [f"thalweg {arguments[0]}", *arguments[1:]]
+        command = _module(arguments[0])
         run(command.main, command.Options)
+
+
+def _module(name: str) -> Any:
+    return import_module(f"thalweg.scripts.{name}" + (".__main__" if name == "bench" else ""))
+
+
+def _print_completion(shell: str) -> None:
+    """Of all commands and their options, for the shell to source."""
+    import tyro
+
+    kinds = tuple(Annotated[_module(name).Options, tyro.conf.subcommand(name)] for name in COMMANDS)
+    tyro.cli(Union[kinds], prog="thalweg", args=["--tyro-print-completion", shell])  # type: ignore[call-overload]  # noqa: UP007
 
 
 def _usage() -> str:
     width = max(map(len, COMMANDS))
     rows = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
-    return "\n".join(["usage: thalweg COMMAND ...   (thalweg COMMAND --help tells its options)", "", *rows])
+    return "\n".join(
+        [
+            "usage: thalweg COMMAND ...   (thalweg COMMAND --help tells its options)",
+            "",
+            *rows,
+            "",
+            "for example: thalweg train --env PointMassU-v0 --steps 4e4 --out runs/u",
+            "thalweg --version; completion of all options in the shell: source <(thalweg --completion bash), or zsh",
+        ]
+    )
 
 
 if __name__ == "__main__":

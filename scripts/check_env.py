@@ -1,4 +1,7 @@
-"""Check that a goal env keeps its promises: all that are broken at once, each with its fix."""
+"""Check that a goal env keeps its promises: all that are broken at once, each with its fix; exit code 1 if any is.
+
+Example: python -m scripts.check_env --env my_env.py:MyEnv
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from thalweg.scripts.cli import UsageError, parse_env_kwargs, run
+from thalweg.scripts.cli import check_ranges, parse_env_kwargs, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +20,8 @@ class Options:
     seed: int = 0
 
 
-def main(options: Options) -> None:
-    if options.steps < 100:
-        raise UsageError(f"--steps {options.steps} are too few to judge by; give at least 100")
+def main(options: Options) -> int:
+    check_ranges(options, steps=(100, 10_000_000), seed=(0, 2**32 - 1))  # fewer are too few to judge by
     env_kwargs = parse_env_kwargs(options.env_kwargs)
 
     from stable_baselines3.common.env_checker import check_env
@@ -34,11 +36,11 @@ def main(options: Options) -> None:
     verdict = examine(make, batch_maker(options.env, env_kwargs), options.steps, options.seed, checkers)
     if not verdict.problems:
         print(f"{options.env} keeps every promise ({len(verdict.checks)} checks)")
-        return
+        return 0
     print(f"{options.env} breaks {len(verdict.problems)} of its promises:")
     for problem in verdict.problems:
         print(problem)
-    raise SystemExit(1)
+    return 1
 
 
 def batch_maker(env: str, env_kwargs: dict[str, Any]) -> Any:

@@ -1,12 +1,18 @@
-"""Fit an energy to a curve in the plane whose truth is known, draw from it, and score and draw both."""
+"""Fit an energy to a curve in the plane whose truth is known, draw from it, and score and draw both.
+
+Example: python -m scripts.toy --density pinwheel --out runs/toy
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from thalweg.scripts.cli import UsageError, make_folder, run
+import tyro
+
+from thalweg.planner.energy.config import LossName, NegativesName
+from thalweg.scripts.cli import UsageError, check_ranges, make_folder, progress_bar, run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,10 +30,10 @@ _SHOWN |= {"coverage": "coverage", "branch_share_error": "branches", "train_seco
 @dataclass(frozen=True, kw_only=True)
 class Options:
     out: Path  # for metrics.json, energy.png and samples.png
-    density: str = "spiral"  # or parabolas, swiss_roll, pinwheel, moons, rings
-    loss: str = "rnce"  # or infonce, hinge, cd, ed
-    negatives: str | None = None  # proposal, hard, langevin, perturbed; by default the first of these that fits the loss
-    sampling: str = "sir"  # or langevin, descent
+    density: Literal["spiral", "parabolas", "swiss_roll", "pinwheel", "moons", "rings"] = "spiral"
+    loss: LossName = "rnce"
+    negatives: NegativesName | None = None  # by default proposal, with cd langevin, with ed perturbed
+    sampling: Literal["sir", "langevin", "descent"] = "sir"
     seed: int = 0
     num_points: int = 10_000  # to train on
     uniform: bool = False  # they are even along the curve; by default up to 7.4 times denser here than there
@@ -37,7 +43,8 @@ class Options:
     learning_rate: float | None = None  # by default the recipe's, 2e-3, for cd 1e-3
     flatness: float | None = None  # weight of the energy's variance along the curve; by default the recipe's, 10, for hinge 0
     temperature: float | None = None  # of sampling; by default the recipe's, 1
-    sweep: tuple[str, str] | None = None  # a model for each width or depth, as in: --sweep width 16,32,64,128
+    # a model for each width or depth, as in: --sweep width 16,32,64,128
+    sweep: Annotated[tuple[str, str] | None, tyro.conf.arg(metavar="{width,depth} SIZES")] = None
     compare: bool = False  # beside it the historical recipe: hinge, one uniform proposal, plain descent
     gif: bool = False  # film a descent as descent.gif; done anyway where it is what is sampled by
     progress: bool = True
@@ -46,10 +53,10 @@ class Options:
 def main(options: Options) -> None:
     energy, sampling = _recipe(options)
     sizes = _sizes(*options.sweep) if options.sweep is not None else []
+    make_folder(options.out)
     import torch
 
     torch.set_num_threads(1)
-    make_folder(options.out)
     if options.sweep is not None:
         _sweep(options, options.sweep[0], sizes, energy, sampling)
     elif options.compare:
@@ -60,20 +67,13 @@ def main(options: Options) -> None:
 
 def _recipe(options: Options) -> tuple[EnergyConfig, SamplingConfig]:
     """What is asked for, checked."""
-    from thalweg.planner.energy.toys.curves import DENSITIES
-    from thalweg.planner.energy.toys.recipes import SAMPLINGS, toy_energy
-
-    for name, known in (("density", DENSITIES), ("sampling", SAMPLINGS)):
-        if getattr(options, name) not in known:
-            raise UsageError(f"--{name} {getattr(options, name)!r} is unknown; choose from {', '.join(known)}")
-    if options.num_points < 2 or options.seed < 0:
-        raise UsageError(f"--num-points must be at least 2 and --seed at least 0, got {options.num_points} and {options.seed}")
-    if options.temperature is not None and not 0 < options.temperature < float("inf"):
-        raise UsageError(f"--temperature must be positive and finite, got {options.temperature}")
+    check_ranges(options, num_points=(2, 10_000_000), seed=(0, 2**32 - 1))
     if options.sweep is not None and options.compare:
         raise UsageError("--sweep and --compare are two commands; leave one out")
     if options.gif and (options.sweep is not None or options.compare):
         raise UsageError("--gif films one model; leave out --sweep and --compare")
+    from thalweg.planner.energy.toys.recipes import SAMPLINGS, toy_energy
+
     sampling = SAMPLINGS[options.sampling]
     try:
         energy = _altered(toy_energy(options.loss, options.negatives), **{name: getattr(options, name) for name in _ALTERED})
@@ -172,13 +172,11 @@ def _compare(options: Options, energy: EnergyConfig, sampling: SamplingConfig) -
 
 
 def _run(options: Options, energy: EnergyConfig, sampling: SamplingConfig, title: str) -> Toy:
-    from tqdm import tqdm
-
     from thalweg.planner.energy.toys.curves import DENSITIES
     from thalweg.planner.energy.toys.recipes import run_toy
 
     density = DENSITIES[options.density]()
-    with tqdm(total=energy.train_steps, desc=title, disable=not options.progress) as bar:
+    with progress_bar(energy.train_steps, title, options.progress) as bar:
         try:
             return run_toy(
                 density, energy, sampling, options.num_points, options.uniform, options.seed, lambda step, loss: bar.update()
@@ -191,17 +189,19 @@ def _film(options: Options, toy: Toy, sampling: SamplingConfig) -> None:
     """Points moving down from the proposal, as many as can be told apart."""
     import torch
 
-    from thalweg.envs.frames import save_gif
+    from thalweg.envs.frames import gif_bytes
     from thalweg.planner.energy.sampling import descend
     from thalweg.planner.energy.toys.pictures import film_descent
     from thalweg.planner.energy.toys.recipes import NO_CONTEXT, SAMPLINGS
+    from thalweg.planner.storage import replace_file
 
     config = sampling if sampling.method == "descent" else SAMPLINGS["descent"]
     model, context = toy.model, toy.model.see(NO_CONTEXT)
     begin = model.proposal.sample(context, 400, torch.Generator().manual_seed(options.seed))
     trail = descend(model.energy, begin, context, config.descent_steps, config.descent_rate, config.tolerance)
     frames = film_descent(model, toy.density, [model.denormalise(points[0]) for points in trail])
-    save_gif([*frames, *[frames[-1]] * 10], options.out / "descent.gif", 10)  # rests for a second
+    film = gif_bytes([*frames, *[frames[-1]] * 10], 10)  # rests for a second
+    replace_file(options.out / "descent.gif", film)
 
 
 def _settings(options: Options, energy: EnergyConfig, sampling: SamplingConfig) -> dict[str, Any]:
@@ -210,16 +210,17 @@ def _settings(options: Options, energy: EnergyConfig, sampling: SamplingConfig) 
 
 
 def _write(folder: Path, name: str, content: dict[str, Any]) -> None:
-    from thalweg.planner.storage import json_to_bytes
+    from thalweg.planner.storage import json_to_bytes, replace_file
 
-    (folder / name).write_bytes(json_to_bytes(content))
+    replace_file(folder / name, json_to_bytes(content))
 
 
 def _draw(folder: Path, figures: dict[str, Figure]) -> None:
     from thalweg.planner.evaluation.report import figure_to_png
+    from thalweg.planner.storage import replace_file
 
     for name, figure in figures.items():
-        (folder / name).write_bytes(figure_to_png(figure))
+        replace_file(folder / name, figure_to_png(figure))
 
 
 def table(toys: dict[str, Toy]) -> str:

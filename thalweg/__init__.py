@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from .adoption import plan_with as plan_with
     from .agents.config import AgentConfig as AgentConfig
     from .agents.sac.sac import GoalSAC as GoalSAC
-    from .envs.checks import check_goal_env as check_env
+    from .envs.checks import check_env as check_env
     from .envs.goal_wrapper import GoalWrapper as GoalWrapper
     from .envs.loading import GoalEnvs as GoalEnvs
     from .envs.loading import as_goal_env as as_goal_env
+    from .evaluation import evaluate as evaluate
     from .pictures import draw_plan as draw_plan
     from .planner.data.trajectories import Trajectory as Trajectory
     from .planner.energy.config import EnergyConfig as EnergyConfig
     from .planner.errors import UsageError as UsageError
-    from .planner.evaluation.evaluation_folder import Table as Table
-    from .planner.evaluation.evaluation_folder import evaluate_planners as evaluate
+    from .planner.evaluation.table import Table as Table
     from .planner.plan import NoPathError as NoPathError
     from .planner.plan import Plan as Plan
     from .planner.run.registry import DISTANCES as DISTANCES
@@ -42,10 +42,10 @@ _WHERE = {
     "resume": "training:resume",
     "load": "runs:load",
     "plan_with": "adoption:plan_with",
-    "evaluate": "planner.evaluation.evaluation_folder:evaluate_planners",
+    "evaluate": "evaluation:evaluate",
     "draw_plan": "pictures:draw_plan",
     "Run": "planner.run.run:Run",
-    "Table": "planner.evaluation.evaluation_folder:Table",
+    "Table": "planner.evaluation.table:Table",
     "Plan": "planner.plan:Plan",
     "NoPathError": "planner.plan:NoPathError",
     "UsageError": "planner.errors:UsageError",
@@ -59,7 +59,7 @@ _WHERE = {
     "as_goal_env": "envs.loading:as_goal_env",
     "GoalEnvs": "envs.loading:GoalEnvs",
     "GoalWrapper": "envs.goal_wrapper:GoalWrapper",
-    "check_env": "envs.checks:check_goal_env",
+    "check_env": "envs.checks:check_env",
 }
 __all__ = ["__version__", *_WHERE]
 

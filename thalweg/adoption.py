@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .agents.foreign import collect, goal_policy, load_foreign, trajectories_of
-from .envs.loading import GoalEnvs, as_goal_env
+from .envs.loading import EnvSource, GoalEnvs, as_goal_env
 from .envs.user_files import load_from_file
 from .planner.data.dataset import Dataset
 from .planner.data.trajectories import Trajectory, pack_trajectories
@@ -19,7 +19,6 @@ from .planner.protocols import GoalPolicy
 from .planner.run.run import Run
 from .planner.storage import arrays_to_bytes, json_to_bytes, write_files
 from .progress import bars, silent
-from .runs import EnvSource
 
 
 def plan_with(
@@ -35,10 +34,11 @@ def plan_with(
 ) -> Run:
     """A run around an agent from elsewhere, which is not trained any further.
 
-    `agent`: a stable-baselines3 model (SAC, TD3, DDPG, TQC), the zip that its `save` wrote (a pickle, so only with `trust_pickle`),
-    anything with `predict`, or a function from an observation to an action. `env`: the goal env that it acts in, as for `train`.
-    `data`: what to learn distances and energies from: trajectories, logs or a replay buffer, see `agents.foreign.trajectories_of`;
-    without it the model's own replay buffer, or, if it has none, `steps` env steps that are driven now with noise on the actions.
+    `agent`: a stable-baselines3 model (SAC, TD3, DDPG, TQC), the zip that its `save` wrote (a pickle, so only with
+    `trust_pickle`), anything with `predict`, or a function from an observation to an action. `env`: the goal env that it acts in,
+    as for `train`. `data`: what to learn distances and energies from: trajectories, logs or a replay buffer, see
+    `agents.foreign.trajectories_of`; without it the model's own replay buffer, or, if it has none, `steps` env steps that are
+    driven now with noise on the actions.
     `out`: a folder to keep the run in, as for `train`; `thalweg.load(out, env, agent=...)` reads it.
 
     UsageError for an agent of another env, data without goals, or a zip without trust.
@@ -86,13 +86,13 @@ def adopted(agent: Any, envs: GoalEnvs) -> GoalPolicy:
 
 
 def _fitting(agent: Any, envs: GoalEnvs) -> tuple[GoalPolicy, bool]:
-    """The agent as a GoalPolicy, and whether envs here put the achieved goal before an observation that the agent knows without."""
+    """The agent as a GoalPolicy, and whether envs here put the achieved goal before the observations that it knows."""
     policy = goal_policy(agent)
     theirs = getattr(agent, "observation_space", None)
     if theirs is None:
         return policy, False
     env = envs.make()
-    ours = env.observation_space
+    ours: Any = env.observation_space
     env.close()
     if not hasattr(theirs, "spaces") or "desired_goal" not in theirs.spaces:
         raise UsageError(f"the {type(agent).__name__} was not trained on a goal env: its observations are {theirs}")
@@ -102,9 +102,7 @@ def _fitting(agent: Any, envs: GoalEnvs) -> tuple[GoalPolicy, bool]:
         return _WithoutAchieved(policy, size), True
     for key, (own, its) in sizes.items():
         if own != its:
-            raise UsageError(
-                f"the {type(agent).__name__} is of another env: {key} has shape {own} there and {its} in {envs.name}"
-            )
+            raise UsageError(f"the {type(agent).__name__} is of another env: {key} has shape {own} there, {its} in {envs.name}")
     return policy, False
 
 
@@ -130,7 +128,7 @@ def _with_achieved_first(trajectory: Trajectory) -> Trajectory:
 
 def _check_sizes(data: Dataset, envs: GoalEnvs) -> None:
     env = envs.make()
-    space = env.observation_space
+    space: Any = env.observation_space
     env.close()
     for key, values in (("observation", data.states), ("achieved_goal", data.goals)):
         if values.shape[1:] != space[key].shape:

@@ -22,15 +22,16 @@ from .agents.finite import FiniteVecEnv, NotFiniteError
 from .agents.sac.sac import GoalSAC
 from .agents.vec_env import BatchVecEnv
 from .envs.guard import EnvError
-from .envs.loading import GoalEnvs, as_goal_env
+from .envs.loading import EnvSource, GoalEnvs, as_goal_env
+from .envs.trust import remember
 from .planner.data.trajectories import pack_trajectories
 from .planner.energy.config import ENERGY_IN_MAPS, UNUSED_IN_MAPS, EnergyConfig
 from .planner.errors import UsageError
-from .planner.run.progress import Progress, silent
+from .planner.progress import Progress, silent
 from .planner.run.run import Run
-from .planner.storage import arrays_to_bytes, json_to_bytes, read_file, stored_names, write_files
+from .planner.storage import arrays_to_bytes, check_in_place, json_to_bytes, read_file, settings_from, stored_names, write_files
 from .progress import bars
-from .runs import EnvSource, envs_of, load, stored_config
+from .runs import envs_of, load, stored_config
 
 _FITTED = ("distances/", "samplers/", "energy/", "links.json", "timing.json")  # files of a run that follow its training
 
@@ -72,7 +73,7 @@ def train(
     progress: bool = True,
     **settings: Any,
 ) -> Run:
-    """Train an agent in an env (an id, a factory, an env object: see `as_goal_env`), then fit the energy model to what it has seen.
+    """Train an agent in an env (an id, a factory, an env: see `as_goal_env`), then fit the energy model to what it has seen.
 
     `out`: the run folder, which must not hold a run yet; without one the run lives as long as the object that is returned, and
     `Run.save` keeps it. `settings` are those of `TrainConfig`: `agent=AgentConfig(hidden=(256, 256))` gives larger networks.
@@ -104,7 +105,7 @@ def resume(
 ) -> Run:
     """Take up a run's training again, up to `steps` env steps in all, with its own settings; or finish what was broken off.
 
-    `env`: the env of a run that was trained on a factory or an object, which no file can hold. UsageError, DamagedError as `load`.
+    `env`: that of a run which was trained on a factory or an object, which no file can hold. UsageError, DamagedError as `load`.
     """
     folder = Path(folder)
     stored = stored_config(folder)
@@ -132,8 +133,12 @@ def _train(
     torch.set_num_threads(1)
     began = time.perf_counter()
     options = {} if config.episode_steps is None else {"max_episode_steps": config.episode_steps}
+    if out.exists():
+        check_in_place(out)
     batch = envs.batch(config.agent.num_envs, **options)
     try:
+        if envs.by_name:
+            remember(envs.name)
         vec_env = VecMonitor(FiniteVecEnv(BatchVecEnv(batch)))
         model = _model(vec_env, envs, config, before)
         # what was fitted to a shorter training is no longer true of this one
@@ -201,11 +206,7 @@ def _fit(run: Run, config: TrainConfig, agent_seconds: float) -> None:
     """What planners are made of, from what the agent has seen."""
     began = time.perf_counter()
     run = replace(run, part_configs={"energy": _energy_config(config.energy, run.layout is not None)})
-    try:
-        run.measure_links()
-        run.sampler("energy")
-    except ValueError as error:
-        raise UsageError(f"{run.folder}: {error}") from None
+    run.sampler("energy")
     seconds = {"agent": agent_seconds, "energy": time.perf_counter() - began}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     write_files(run.folder, {"timing.json": json_to_bytes({"seconds": seconds, "peak_bytes": peak})})
@@ -250,13 +251,13 @@ def _to_json(envs: GoalEnvs, config: TrainConfig, out: Path) -> dict[str, Any]:
 
 def _config_of(folder: Path, stored: dict[str, Any]) -> TrainConfig:
     own = {name: stored[name] for name in TrainConfig.__dataclass_fields__ if name in stored}
+    what = f"{folder}: config.json"
+    agent = settings_from(AgentConfig, own.pop("agent", None), f"{what}: agent")
     try:
-        agent = {**own.pop("agent"), "hidden": tuple(stored["agent"]["hidden"])}
-        return TrainConfig(
-            **{**own, "device": "cpu"}, agent=AgentConfig(**agent), energy=EnergyConfig.from_settings(own.pop("energy"))
-        )
+        energy = EnergyConfig.from_settings(own.pop("energy"))
+        return TrainConfig(**{**own, "device": "cpu"}, agent=agent, energy=energy)
     except (ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"{folder}: its settings are of another version ({error}); train a new run") from None
+        raise UsageError(f"{what} is of another version ({error}); train a new run") from None
 
 
 def _listed(values: Any) -> list[Any]:

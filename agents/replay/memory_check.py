@@ -7,8 +7,10 @@ import os
 import torch
 from gymnasium import spaces
 
+from thalweg.planner.errors import BadInput
 
-class ReplayMemoryError(Exception):
+
+class ReplayMemoryError(BadInput):
     """The replay buffer would not fit into this machine's memory."""
 
 

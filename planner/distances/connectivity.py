@@ -20,6 +20,7 @@ from ..networks.place_features import PlaceWaves
 from ..networks.stored import State, reading
 from ..samplers.cvae import CvaeSampler
 from ..samplers.cvae_networks import CvaeConfig
+from .batching import tensor_of
 
 Array = NDArray[np.floating]
 
@@ -119,12 +120,12 @@ class ConnectivityDistance:
     @torch.no_grad()
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) env steps, 1 to `within`, or inf."""
-        return self._steps(self.network.log_weight(_tensor(self.goal_of(states)), _tensor(goals)))
+        return self._steps(self.network.log_weight(tensor_of(self.goal_of(states)), tensor_of(goals)))
 
     @torch.no_grad()
     def paired(self, states: Array, goals: Array) -> Array:
         """(B, S), (B, G) -> (B,)"""
-        return self._steps(self.network.log_weight(_tensor(self.goal_of(states))[:, None], _tensor(goals)[:, None])[:, 0, 0])
+        return self._steps(self.network.log_weight(tensor_of(self.goal_of(states))[:, None], tensor_of(goals)[:, None])[:, 0, 0])
 
     def _steps(self, log_weights: Tensor) -> Array:
         known = self.network.log_weights.numpy()
@@ -180,9 +181,9 @@ def _train(
         rows = rng.choice(pairs.first, size=config.batch_size)
         anchors = pairs.goals[rows]
         negatives = _some_nearby(nodes, anchors, config.negatives, pairs.reach, rng)
-        starts, positives = _tensor(anchors), _tensor(pairs.after(rows, rng))
+        starts, positives = tensor_of(anchors), tensor_of(pairs.after(rows, rng))
         scores = network.score(starts, positives)  # (B, B): those of other anchors serve as negatives, too
-        drawn = network.score(starts[:, None], _tensor(negatives))[:, 0]  # (B, negatives)
+        drawn = network.score(starts[:, None], tensor_of(negatives))[:, 0]  # (B, negatives)
         return torch.nn.functional.cross_entropy(torch.cat([scores, drawn], dim=1), torch.arange(len(rows)))
 
     optimizer = adam(network.parameters(), config.learning_rate)
@@ -197,7 +198,7 @@ def _nodes(sampler: CvaeSampler, goals: Array, rng: np.random.Generator) -> Arra
     with both, and the places that other anchors reach, 0.2 %.
     """
     starts, ends, visited = (goals[rng.integers(len(goals), size=_NODES // 2)] for _ in range(3))
-    imagined = sampler.model.imagine(_tensor(starts), _tensor(ends), _tensor(starts[:, :0]), generator_from(rng)).numpy()
+    imagined = sampler.model.imagine(tensor_of(starts), tensor_of(ends), tensor_of(starts[:, :0]), generator_from(rng)).numpy()
     return np.concatenate([imagined, visited])
 
 
@@ -222,10 +223,6 @@ def _log_weights(network: Connectivity, pairs: _Successors, within: int, rng: np
         if len(rows) == 0:  # no trajectory is so long
             break
         rows = rng.choice(rows, size=_MEASURED)
-        weights = network.log_weight(_tensor(pairs.goals[rows])[:, None], _tensor(pairs.goals[rows + steps])[:, None])
+        weights = network.log_weight(tensor_of(pairs.goals[rows])[:, None], tensor_of(pairs.goals[rows + steps])[:, None])
         known.append(float(weights.quantile(_STRAIGHT)))
     return torch.as_tensor(np.maximum.accumulate(known + known[-1:] * (within - len(known))))
-
-
-def _tensor(places: Array) -> Tensor:
-    return torch.as_tensor(np.asarray(places, dtype=np.float32))

@@ -16,7 +16,7 @@ from ..experience import Experience
 from ..fitting import OnStep, adam, constant, descend, ignore, seeded
 from ..networks.place_features import PlaceWaves
 from ..networks.stored import State, reading
-from .batching import all_pairs, in_parts
+from .batching import all_pairs, in_parts, tensor_of
 
 Array = NDArray[np.floating]
 
@@ -78,8 +78,7 @@ class DistributionalDistance:
         act = _actions_of(experience)
         if experience.world is None:
             raise ValueError("the distributional distance learns from an agent's replay, and there is none; take quasimetric")
-        sample = experience.world.replay()
-        with seeded(experience.seed):
+        with experience.world.replay() as sample, seeded(experience.seed):
             first: Transitions = sample(10_000)
             network = _Network(first.states.shape[1], first.goals.shape[1], first.actions.shape[1], config)
             network.fit(first)
@@ -102,7 +101,7 @@ class DistributionalDistance:
     @torch.no_grad()
     def _expected(self, states: Array, goals: Array) -> Array:
         parts = (states, self.goal_of(states), self.act(states, goals), goals)
-        chances = self.network(*(torch.as_tensor(values, dtype=torch.float32) for values in parts)).softmax(dim=1)
+        chances = self.network(*(tensor_of(values) for values in parts)).softmax(dim=1)
         count = torch.arange(1, self.config.bins + 1, dtype=torch.float32)
         expected = (chances * count).sum(dim=1)
         expected[chances.argmax(dim=1) == self.config.bins - 1] = torch.inf

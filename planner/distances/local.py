@@ -21,6 +21,7 @@ from ..graph.visited_graph import visited_graph
 from ..many_maps.layout import Layout, clearest, look_up
 from ..many_maps.local_links import LINK, links_of_map
 from ..networks.stored import State, reading
+from .batching import tensor_of
 
 Array = NDArray[np.floating]
 
@@ -150,8 +151,8 @@ class LocalDistance:
     @torch.no_grad()
     def _told(self, states: Array, rows: NDArray[np.intp], goals: Array) -> Array:
         """(N, S), (P,) which of them, (P, G) -> (P,): each state's surroundings are looked at once."""
-        pictures = torch.as_tensor(self.network.layout.pictures(states), dtype=torch.float32)
-        here, there = (torch.as_tensor(places, dtype=torch.float32) for places in (self.goal_of(states), goals))
+        pictures = tensor_of(self.network.layout.pictures(states))
+        here, there = tensor_of(self.goal_of(states)), tensor_of(goals)
         seen = self.network.see(pictures, here)
         steps = self.network(pictures[rows], seen[rows], here[rows], there).clamp(min=1.0)
         return torch.where(self.network.hold(pictures[rows], there), steps, torch.inf).numpy()

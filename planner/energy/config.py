@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..errors import check_numbers
+
 LossName = Literal["rnce", "infonce", "hinge", "cd", "ed"]
 NegativesName = Literal["proposal", "mismatched", "hard", "langevin", "perturbed"]
 MethodName = Literal["sir", "langevin", "descent"]
+
+_MOST = {"hidden": 65_536, "layers": 100, "octaves": 24, "latents": 4_096, "components": 4_096, "members": 64}
+_MOST |= {"batch_size": 2**20, "proposal_batch": 2**20, "num_negatives": 2**20, "proposals": 2**24}
 
 NEGATIVES_OF: dict[str, tuple[str, ...]] = {
     "rnce": ("proposal", "hard"),  # those whose density is known
@@ -30,6 +35,7 @@ class ProposalConfig:
     components: int = 8  # of the learned mixture
 
     def __post_init__(self) -> None:
+        check_numbers(self, _MOST)
         shares = (self.box, self.kernels, self.learned)
         if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
             raise ValueError(f"box, kernels and learned are shares: none negative, their sum 1; got {shares}")
@@ -62,6 +68,7 @@ class EnergyConfig:
     stabiliser: float = 1.0  # of ed: w in its equation
 
     def __post_init__(self) -> None:
+        check_numbers(self, _MOST)
         for name in (
             "hidden",
             "layers",
@@ -133,6 +140,7 @@ class SamplingConfig:
     tolerance: float = 0.0  # descent: a point whose step is shorter has arrived, and rests
 
     def __post_init__(self) -> None:
+        check_numbers(self, _MOST)
         if self.method not in ("sir", "langevin", "descent"):
             raise ValueError(f"method must be sir, langevin or descent, got {self.method!r}")
         for name in ("proposals", "langevin_steps", "descent_steps"):
@@ -166,6 +174,7 @@ class TransitionConfig:
     likely: float = 0.98  # share of the transitions that count as possible
 
     def __post_init__(self) -> None:
+        check_numbers(self, _MOST)
         for name in ("stride", "hidden", "layers", "members", "train_steps", "batch_size", "num_negatives"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..errors import BadInput
 from ..protocols import DistanceModel, GoalPolicy
 from ..storage import json_to_bytes, replace_file
 from .episodes import Episode
@@ -18,10 +19,12 @@ from .results import EpisodeRow, ResultsFile, folder_lock, summarise
 from .setting import Setting, with_defaults
 from .table import Table, remark_on_defaults, remark_on_unreachable, remarks_on_planning
 
-_CHUNK = 25  # episodes side by side; the same ones in a second call, since a batch's size shows in the last bits of its actions
+EPISODES_AT_ONCE = (
+    25  # episodes side by side; the same ones in a second call, since a batch's size shows in the last bits of its actions
+)
 
 
-class OtherResultsError(Exception):
+class OtherResultsError(BadInput):
     """A folder holds results that new ones must not be mixed with; the message says which, and what to do."""
 
 
@@ -41,6 +44,11 @@ class EvaluatedRun(Protocol):
     @property
     def sure_edge(self) -> float:
         """Goals up to here are pursued without a plan [env steps]."""
+        ...
+
+    @property
+    def at_once(self) -> int:
+        """Episodes that are run side by side: `EPISODES_AT_ONCE`, or 1 where there is but one env."""
         ...
 
     def policy(self, name: str, setting: Setting) -> GoalPolicy:
@@ -114,7 +122,8 @@ def run_chunk(task: Task) -> list[EpisodeRow]:
     return evaluate(run.policy(name, setting), run.maker(setting), seeds, run.env, name)
 
 
-def _settled(run: EvaluatedRun, setting: Setting) -> tuple[Setting, list[str]]:
+def settled(run: EvaluatedRun, setting: Setting) -> tuple[Setting, list[str]]:
+    """The setting with what it leaves open chosen for the run's env, and what was: see `setting.with_defaults`."""
     env = run.maker(setting)(0)
     try:
         whole, chosen = with_defaults(setting, env)
@@ -132,7 +141,7 @@ def _missing(
     run: EvaluatedRun, setting: Setting, planners: Sequence[str], seeds: Sequence[int], kept: Sequence[EpisodeRow]
 ) -> list[Task]:
     done = {(row.planner, row.seed) for row in kept}
-    chunks = [tuple(seeds[i : i + _CHUNK]) for i in range(0, len(seeds), _CHUNK)]
+    chunks = [tuple(seeds[i : i + run.at_once]) for i in range(0, len(seeds), run.at_once)]
     return [(run, setting, name, chunk) for name in planners for chunk in chunks if not {(name, seed) for seed in chunk} <= done]
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Literal
 
-from ..errors import UsageError
+from ..errors import UsageError, unknown_name
 
 Kind = Literal["sampler", "distance", "planner"]
 
@@ -25,6 +24,7 @@ class Part:
     about: str  # one line, for help and docs
     maps: Literal["one", "many", "both"] = "both"  # of which kind of env: one map, many that are told by a picture, either
     stored: bool = False  # what it learns takes a while and is kept with the run
+    needs_paths: bool = False  # (samplers) learns from `Experience.paths`, whose search takes a while of its own
     needs_distance: bool = False  # (distances) is itself fitted under the usual one
     joined: bool = True  # (distances) inf between parts of what was visited that nothing joins, see `JoinedDistance`
 
@@ -51,8 +51,16 @@ _SAMPLERS = _rows(
     dict(name="replay", where="samplers.replay:ReplaySampler", about="visited states, uniformly (SoRB)"),
     dict(name="spread", where="samplers.spread:SpreadSampler", about="visited states far from each other in steps", maps="one"),
     dict(name="ellipse", where="samplers.ellipse:EllipseSampler", about="visited states not far off the way", maps="one"),
-    dict(name="cvae", where="samplers.cvae:CvaeSampler", about="imagined by a conditional VAE (HTM)", stored=True),
-    dict(name="energy", where="samplers.energy:EnergySampler", about="imagined by the conditional energy model", stored=True),
+    dict(
+        name="cvae", where="samplers.cvae:CvaeSampler", about="imagined by a conditional VAE (HTM)", stored=True, needs_paths=True
+    ),
+    dict(
+        name="energy",
+        where="samplers.energy:EnergySampler",
+        about="imagined by the conditional energy model",
+        stored=True,
+        needs_paths=True,
+    ),
 )
 _DISTANCES = _rows(
     "distance",
@@ -125,6 +133,7 @@ class Parts(Mapping[str, Any]):
 
 SAMPLERS, DISTANCES, PLANNERS = Parts(_SAMPLERS), Parts(_DISTANCES), Parts(_PLANNERS)
 NO_PLANNER = "none"  # the bare agent
+_OR_A_FILE = ", or write path/to/file.py:NAME_OF_THE_CLASS"
 PLANNER_NAMES = (NO_PLANNER, *SAMPLERS, *PLANNERS)  # each sampler makes a planner: a graph over what it draws
 USUAL_DISTANCE = {"one": "quasimetric", "many": "local"}  # what plans are made of, by the kind of env
 
@@ -145,14 +154,14 @@ def part_of(kind: Kind, name: str) -> Part | None:
         return rows[name]
     if is_user_class(name):
         return None
-    raise _unknown(kind, name, list(rows))
+    raise unknown_name(kind, name, rows, _OR_A_FILE)
 
 
 def check_planner_names(names: list[str]) -> None:
     """UsageError at the first that is unknown, or named twice."""
     for name in names:
         if name not in PLANNER_NAMES and not is_user_class(name):
-            raise _unknown("planner", name, list(PLANNER_NAMES))
+            raise unknown_name("planner", name, PLANNER_NAMES, _OR_A_FILE)
     if len(set(names)) < len(names):
         raise UsageError(f"--planners {','.join(names)} names one planner twice; name each once")
 
@@ -160,9 +169,3 @@ def check_planner_names(names: list[str]) -> None:
 def is_user_class(name: str) -> bool:
     """`path/to/file.py:Class`"""
     return ".py:" in name or name.endswith(".py")
-
-
-def _unknown(kind: Kind, name: str, known: list[str]) -> UsageError:
-    near = get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]}? There are" if near else "choose from"
-    return UsageError(f"{kind} {name!r} is unknown; {hint} {', '.join(known)}, or write path/to/file.py:NAME_OF_THE_CLASS")

@@ -22,11 +22,12 @@ from ..evaluation.setting import Follow
 from ..experience import Experience
 from ..following.routes import Routes
 from ..following.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
+from ..graph.stitched_paths import NUM_STEPS
 from ..many_maps.layout import Layout
 from ..planners.sampled_graph import GraphPlanner
+from ..progress import Progress, say, silent
 from ..protocols import DistanceModel, EnvMaker, GoalPolicy, Planner, StateSampler
 from ..storage import fit_once, json_to_bytes
-from .progress import Progress, say, silent
 from .registry import NO_PLANNER, SAMPLERS, USUAL_DISTANCE, Kind, Part, names_for, part_of
 from .stored_parts import fit_stored
 from .world import NUM_DRIVES, Replay, RunWorld
@@ -96,7 +97,10 @@ class Run:
 
     def at(self, **settings: Any) -> Run:
         """The same run, planning in an env with other settings, such as `difficulty`."""
-        return replace(self, settings={**self.settings, **settings}) if settings else self
+        if not settings:
+            return self
+        merged = {**self.settings, **settings}
+        return self._once(("at", repr(sorted(merged.items()))), lambda: replace(self, settings=merged))
 
     def make_env(self, index: int = 0, **options: Any) -> Any:
         """The env that is planned in."""
@@ -105,10 +109,14 @@ class Run:
     # what parts are fitted from
 
     def experience(self, distance: str | None = None) -> Experience:
-        """What samplers and planners are fitted from, with a distance by name, or the usual one."""
+        """What samplers are fitted from, under a distance by name, or the usual one, as it was learned."""
         name = distance or self.usual_distance
-        known, sure = self.distance(name), self.sure_edge
-        return self._once(("experience", name), lambda: replace(self._bare, distance=known, sure_edge=sure))
+        known = self.distance(name) if self._checked("distance", name) is None else self.plain_distance(name)
+        return self._once(("experience", name), lambda: replace(self._bare, distance=known, sure_edge=self.sure_edge))
+
+    def _planned_in(self, distance: str) -> Experience:
+        """What planners are fitted from: as `experience`, but what nothing joins is inf away."""
+        return replace(self.experience(distance), distance=self.distance(distance))
 
     @cached_property
     def _bare(self) -> Experience:
@@ -129,7 +137,7 @@ class Run:
         return float(json.loads(stored["links.json"])["sure_edge"])
 
     def _measured_links(self) -> dict[str, bytes]:
-        distance = self._plain_distance(self.usual_distance)
+        distance = self.plain_distance(self.usual_distance)
         experience = replace(self._bare, distance=distance)
         assert experience.world is not None  # `_bare` has one
         drives = experience.world.drives_nearby(experience)
@@ -147,12 +155,13 @@ class Run:
         part = self._checked("distance", name)
         if part is None:
             return self._once(("distance", name), lambda: self._own("distance", name, self._bare))
-        plain = self._plain_distance(name)
+        plain = self.plain_distance(name)
         if not part.joined or self.layout is not None:
             return plain
         return self._once(("distance", name), lambda: JoinedDistance.fit(replace(self._bare, distance=plain)))
 
-    def _plain_distance(self, name: str) -> DistanceModel:
+    def plain_distance(self, name: str) -> DistanceModel:
+        """As it was learned, whatever is joined."""
         part = self._checked("distance", name)
         assert part is not None  # a class of a user's is asked as it is
         return self._once(("plain distance", name), lambda: self._make_distance(part))
@@ -160,10 +169,10 @@ class Run:
     def _make_distance(self, part: Part) -> DistanceModel:
         names = getattr(part.load(), "parts", ())  # of others, which are kept by their own names
         if names:
-            return part.load().of([self._plain_distance(name) for name in names])
+            return part.load().of([self.plain_distance(name) for name in names])
         experience = self._bare
         if part.needs_distance:
-            usual = self._plain_distance(self.usual_distance)
+            usual = self.plain_distance(self.usual_distance)
             experience = replace(experience, distance=usual, sure_edge=self.sure_edge)
         return self._fitted(part, experience, self.usual_distance)
 
@@ -184,7 +193,7 @@ class Run:
         if name == NO_PLANNER:
             raise UsageError("the bare agent plans nothing; name a planner")
         part = self._checked("planner", name)
-        experience = self.experience(distance)
+        experience = self._planned_in(distance)
         if part is None:
             return self._own_planner(name, nodes, experience)
         if name in SAMPLERS:
@@ -194,17 +203,15 @@ class Run:
     def _graph(self, sampler: StateSampler, experience: Experience, nodes: int) -> Planner:
         return GraphPlanner.fit(experience, GraphPlanner.usual_config(experience, nodes), sampler=sampler)
 
-    def policy(
-        self, name: str = "energy", nodes: int = 100, follow: Follow = "route", distance: str | None = None
-    ) -> GoalPolicy:
+    def policy(self, name: str = "energy", nodes: int = 100, follow: Follow = "route", distance: str | None = None) -> GoalPolicy:
         """The agent alone (`none`), or led by a planner; has stable-baselines3's `predict`."""
         if name == NO_PLANNER:
             return self.agent
-        planner, experience = self.planner(name, nodes, distance), self.experience(distance)
+        planner, by = self.planner(name, nodes, distance), self.distance(distance)
         sure = self.sure_edge
         config = SubgoalPolicyConfig(reach=sure, direct=sure, arrival=min(SubgoalPolicyConfig.arrival, sure))
         routes = self.routes if follow == "route" else None
-        return SubgoalPolicy(self.agent, planner, experience.distance, self.data.goal_of, config, routes)
+        return SubgoalPolicy(self.agent, planner, by, self.data.goal_of, config, routes)
 
     @cached_property
     def routes(self) -> Routes | None:
@@ -235,6 +242,9 @@ class Run:
         config = config if config is not None else self.part_configs.get(part.name)
 
         def fit() -> Any:
+            if part.needs_paths and self.layout is None:
+                with self.progress("paths between visited goals", NUM_STEPS) as on_step:
+                    experience.paths(on_step)
             steps = part_class.steps_to_fit(experience, config) if hasattr(part_class, "steps_to_fit") else None
             with self.progress(what, steps) as on_step:
                 return part_class.fit(experience, config, on_step)

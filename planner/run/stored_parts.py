@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ..experience import Experience
+from ..progress import say
 from ..storage import bytes_to_json, bytes_to_tensors, fit_once, json_to_bytes, tensors_to_bytes
-from .progress import say
 
 
-def fit_stored(
-    folder: Path, files: tuple[str, str], part_class: Any, experience: Experience, fit: Callable[[], Any]
-) -> Any:
+def fit_stored(folder: Path, files: tuple[str, str], part_class: Any, experience: Experience, fit: Callable[[], Any]) -> Any:
     """The part whose weights and settings the run holds, or that `fit` makes; then it is kept.
 
     `part.state()` gives tensors and settings, `part_class.from_state` takes them. OtherVersionError for what another version has

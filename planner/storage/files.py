@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..errors import BadInput
+
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_WAIT = os.O_NONBLOCK  # a named pipe without a writer would be waited for
@@ -24,15 +26,20 @@ _LONGEST = 200  # characters of a component
 IN_PLACE = ("progress.csv", "results.csv")  # written to as they are, not replaced: a second name of theirs would change, too
 
 
-class DamagedError(Exception):
+class DamagedError(BadInput):
     """A stored file is missing, or is not what was written."""
 
 
-class NotWrittenError(OSError):
+class NotWrittenError(BadInput, OSError):
     """A file could not be written: no room, no right, or something else of that name; what was there before stays."""
 
     def __str__(self) -> str:
         return str(self.strerror)
+
+
+def one_line(error: object) -> str:
+    """What somebody else's code says of a strange file, which may quote it: cut short, and printable."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(error)[:200])
 
 
 def is_plain(name: str) -> bool:

@@ -18,7 +18,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from .files import DamagedError
+from .files import DamagedError, one_line
 
 _PACKED_AT_MOST, _NO_BOMB = 200, 1 << 28  # times smaller than unpacked; bytes that may be unpacked from anything
 _ARRAYS = 1_000  # in a file
@@ -41,7 +41,7 @@ def bytes_to_json(content: bytes, what: str = "this file") -> Any:
     try:
         return json.loads(content, parse_constant=constant)
     except (ValueError, RecursionError) as error:
-        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
+        why = "nested too deeply" if isinstance(error, RecursionError) else one_line(error)
         raise DamagedError(f"{what} is no JSON of a run ({why}); restore it from a copy or train the run again") from None
 
 
@@ -58,7 +58,7 @@ def bytes_to_tensors(content: bytes, what: str = "this file") -> dict[str, Tenso
     try:
         tensors = load_tensors(content)
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
-        raise DamagedError(f"{what} is not a safetensors file: {str(error)[:200]}") from None
+        raise DamagedError(f"{what} is not a safetensors file: {one_line(error)}") from None
     for name, values in tensors.items():
         if values.dtype not in _DTYPES:
             raise DamagedError(f"{what}: {name[:80]!r} has the dtype {values.dtype}, which no run holds; train the run again")
@@ -83,9 +83,11 @@ def bytes_to_arrays(content: bytes, what: str = "this file") -> dict[str, NDArra
                 _check_header(archive, member, what)
             arrays = {member.filename.removesuffix(".npy"): _array(archive, member) for member in members}
     except (zipfile.BadZipFile, zipfile.LargeZipFile, ValueError, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise DamagedError(f"{what} is no npz file of a run: {str(error)[:200]}") from None
+        raise DamagedError(f"{what} is no npz file of a run: {one_line(error)}") from None
     except Exception as error:  # zlib.error and SyntaxError, which are kin to none of the above
-        raise error if isinstance(error, DamagedError) else DamagedError(f"{what} is no npz file of a run: {error}") from None
+        raise (
+            error if isinstance(error, DamagedError) else DamagedError(f"{what} is no npz file of a run: {one_line(error)}")
+        ) from None
     for name, values in arrays.items():
         if values.ndim and values.dtype.kind == "f" and not np.isfinite(values).all():
             raise DamagedError(f"{what}: {name[:80]!r} holds values that are not finite; train the run again")

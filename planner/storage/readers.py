@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .files import DamagedError
+from .files import DamagedError, one_line
 from .formats import bytes_to_arrays, bytes_to_json, bytes_to_tensors
 from .manifest import read_file
 
@@ -58,7 +58,7 @@ def settings_from(cls: type[T], value: Any, what: str) -> T:
     try:
         return cls(**{name: _as(hints[name], entry, f"{what}: {name}") for name, entry in value.items()})
     except (ValueError, TypeError) as error:
-        raise DamagedError(f"{what}: {error}; train the run again") from None
+        raise DamagedError(f"{what}: {one_line(error)}; train the run again") from None
 
 
 def _check_names(value: dict[str, Any], known: set[str], needed: set[str], what: str) -> None:

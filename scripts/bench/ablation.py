@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from thalweg.scripts.bench.common import RunsOptions
 from thalweg.scripts.bench.planners import DIFFICULTY, EPISODE_STEPS
-from thalweg.scripts.cli import UsageError
-from thalweg.scripts.runs import load_run
-
-if TYPE_CHECKING:
-    from thalweg.scripts.bench.options import Options
+from thalweg.scripts.cli import UsageError, progress_bar
 
 _NODES = 32
 _NEVER = 1e9  # env steps
 
 
-def bench_ablation(options: Options) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class AblationOptions(RunsOptions):
+    pass
+
+
+def bench_ablation(options: AblationOptions) -> list[dict[str, Any]]:
     """Success and SPL of `energy` with 32 nodes on each run's map: all parts, against all but one."""
-    if not options.runs:
-        raise UsageError("bench ablation needs runs: name folders that scripts.train wrote, with --runs")
     return [row for folder in options.runs for row in _rows(folder, options)]
 
 
-def _rows(folder: Path, options: Options) -> list[dict[str, Any]]:
+def _rows(folder: Path, options: AblationOptions) -> list[dict[str, Any]]:
     import torch
-    from tqdm import tqdm
 
-    from thalweg.envs.loading import env_maker
     from thalweg.planner.evaluation.evaluate import evaluate
     from thalweg.planner.evaluation.results import summarise
+    from thalweg.runs import load
 
     torch.set_num_threads(1)
-    trained = load_run(folder, options.progress)
+    trained = load(folder, progress=options.progress).at(max_episode_steps=EPISODE_STEPS, difficulty=DIFFICULTY)
     if trained.layout is not None:
         raise UsageError(f"{folder}: {trained.env} has many maps, and parts that are left out here are of one; name other runs")
-    make_env = env_maker(trained.env, **trained.env_kwargs, max_episode_steps=EPISODE_STEPS, difficulty=DIFFICULTY)
     policies = _variants(trained)
     episodes = []
-    with tqdm(total=len(policies) * options.episodes, desc=trained.env, disable=not options.progress) as bar:
+    with progress_bar(len(policies) * options.episodes, trained.env, options.progress) as bar:
         for name, policy in policies.items():
-            episodes += evaluate(policy, make_env, range(options.episodes), trained.env, name, lambda row: bar.update())
+            episodes += evaluate(policy, trained.make_env, range(options.episodes), trained.env, name, lambda row: bar.update())
     summary = summarise(episodes)
     whole = summary.pop("all parts")
     rows = []
@@ -63,9 +61,8 @@ def _rows(folder: Path, options: Options) -> list[dict[str, Any]]:
 def _variants(trained: Any) -> dict[str, Any]:
     """Each policy lacks what its name says, or has that instead."""
     from thalweg.planner.following.routes import RouteConfig, Routes
-    from thalweg.scripts.parts import make_distance, make_policy
 
-    whole: Any = make_policy(trained, "energy", _NODES)
+    whole: Any = trained.policy("energy", _NODES)
     planner, follow = whole.planner, whole.config
 
     def planned(**changes: Any) -> Any:
@@ -75,10 +72,10 @@ def _variants(trained: Any) -> dict[str, Any]:
         "all parts": whole,
         "no plan, the route alone": replace(whole, config=replace(follow, direct=_NEVER)),
         "no route, waypoint by waypoint": replace(whole, routes=None),
-        "the route keeps no clearance": replace(whole, routes=Routes.fit(trained.experience, RouteConfig(weight=0.0))),
+        "the route keeps no clearance": replace(whole, routes=Routes.fit(trained.experience(), RouteConfig(weight=0.0))),
         "hard cut-off at 2.5 sure edges": planned(stride=_NEVER, max_edge=2.5 * trained.sure_edge, keep_best=False),
         "best link not kept": planned(keep_best=False),
         "no time-outs": replace(whole, config=replace(follow, patience=_NEVER)),
         "late subgoals not shaken": replace(whole, config=replace(follow, shake=0.0)),
-        "pessimistic ensemble": make_policy(trained, "energy", _NODES, make_distance(trained, "ensemble")),
+        "pessimistic ensemble": trained.policy("energy", _NODES, distance="ensemble"),
     }

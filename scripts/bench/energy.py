@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-from thalweg.scripts.bench.common import make_row, tick
-from thalweg.scripts.cli import UsageError
-from thalweg.scripts.runs import load_run
-
-if TYPE_CHECKING:
-    from thalweg.scripts.bench.options import Options
+from thalweg.scripts.bench.common import RunOptions, SeedsOptions, faster, make_row
+from thalweg.scripts.cli import progress_bar
 
 
-def bench_energy(options: Options) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class EnergyOptions(RunOptions):
+    pairs: int = 500  # of start and goal
+
+
+def bench_energy(options: EnergyOptions) -> list[dict[str, Any]]:
     """What a run's energy model draws between start and goal, against 60 Langevin steps on the same network."""
-    if options.run is None:
-        raise UsageError("bench energy needs a run: name a folder that scripts.train wrote with --run")
     import numpy as np
     import torch
-    from tqdm import tqdm
 
     import thalweg.envs  # noqa: F401 (registers ours)
+    from thalweg.runs import load
     from thalweg.scripts.bench.energy_trials import between_quality
 
     torch.set_num_threads(1)
-    trained = load_run(options.run, options.progress)
-    with tqdm(total=options.pairs, desc="pairs", delay=1.0, disable=not options.progress) as bar:
-        values = between_quality(trained, options.pairs, lambda: tick(bar))
+    trained = load(options.run, progress=options.progress)
+    with progress_bar(options.pairs, "pairs", options.progress) as bar:
+        values = between_quality(trained, options.pairs, bar.update)
     peer = "60 Langevin steps"
-    time_row = make_row("100 samples, median", "ms", peer, values["milliseconds"])
-    rows = [{**time_row, "ratio": 1 / time_row["ratio"]}]
+    rows = [faster(make_row("100 samples, median", "ms", peer, values["milliseconds"]))]
     coverage, detours = values["line coverage"], values["detour"]
     figures: dict[str, tuple[dict[str, list[float]], Callable[[Any], float], str]] = {
         "line coverage, mean": (coverage, np.mean, "of 10 cells"),
@@ -50,10 +49,14 @@ def bench_energy(options: Options) -> list[dict[str, Any]]:
     return rows
 
 
-def bench_valley(options: Options) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class ValleyOptions(SeedsOptions):
+    pass
+
+
+def bench_valley(options: ValleyOptions) -> list[dict[str, Any]]:
     """The valley between two points, against the historical recipe: hinge loss, positives by time, plain descent."""
     import torch
-    from tqdm import tqdm
 
     from thalweg.planner.energy.toys.paths import VALLEY_ENERGY
     from thalweg.scripts.bench.energy_trials import valley_quality
@@ -61,9 +64,9 @@ def bench_valley(options: Options) -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     recipes = ("historical", "by time", "ours")
     trials: dict[str, list[dict[str, float]]] = {recipe: [] for recipe in recipes}
-    with tqdm(total=len(recipes) * options.seeds * VALLEY_ENERGY.train_steps, disable=not options.progress) as bar:
+    with progress_bar(len(recipes) * options.seeds * VALLEY_ENERGY.train_steps, "training", options.progress) as bar:
         for recipe in recipes:
-            trials[recipe] = [valley_quality(recipe, seed, 100, lambda: tick(bar)) for seed in range(options.seeds)]
+            trials[recipe] = [valley_quality(recipe, seed, 100, bar.update) for seed in range(options.seeds)]
     rows = []
     for peer in ("historical", "by time"):
         for key, unit in (("saddle", "nats"), ("coverage", "of 10 cells"), ("connected", "of pairs")):
@@ -72,16 +75,20 @@ def bench_valley(options: Options) -> list[dict[str, Any]]:
     return rows
 
 
-def bench_mixture(options: Options) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class MixtureOptions(SeedsOptions):
+    pass
+
+
+def bench_mixture(options: MixtureOptions) -> list[dict[str, Any]]:
     """Square error of -E against a known log-density, ranking NCE against InfoNCE with the same negatives."""
     import torch
-    from tqdm import tqdm
 
     from thalweg.scripts.bench.energy_trials import mixture_error
 
     torch.set_num_threads(1)
     errors: dict[str, list[float]] = {"ours": [], "peer": []}
-    with tqdm(total=2 * options.seeds, disable=not options.progress) as bar:
+    with progress_bar(2 * options.seeds, "training", options.progress) as bar:
         for seed in range(options.seeds):
             for who, loss in (("ours", "rnce"), ("peer", "infonce")):
                 errors[who].append(mixture_error(loss, seed))
@@ -89,10 +96,14 @@ def bench_mixture(options: Options) -> list[dict[str, Any]]:
     return [make_row("error of -E, known mixture", "nats^2", "InfoNCE", errors)]
 
 
-def bench_corridor(options: Options) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class CorridorOptions(SeedsOptions):
+    pass
+
+
+def bench_corridor(options: CorridorOptions) -> list[dict[str, Any]]:
     """k-NN coverage of what lies between two places of a corridor, against that of other true points, by dimension."""
     import torch
-    from tqdm import tqdm
 
     from thalweg.planner.energy.toys.paths import CORRIDOR_ENERGY
     from thalweg.scripts.bench.energy_trials import corridor_coverage
@@ -100,31 +111,34 @@ def bench_corridor(options: Options) -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     sizes = (2, 4, 8, 16)
     rows = []
-    with tqdm(total=len(sizes) * options.seeds * CORRIDOR_ENERGY.train_steps, disable=not options.progress) as bar:
+    with progress_bar(len(sizes) * options.seeds * CORRIDOR_ENERGY.train_steps, "training", options.progress) as bar:
         for size in sizes:
-            trials = [corridor_coverage(size, seed, lambda: tick(bar)) for seed in range(options.seeds)]
+            trials = [corridor_coverage(size, seed, bar.update) for seed in range(options.seeds)]
             values = {"ours": [trial["ours"] for trial in trials], "peer": [trial["truth"] for trial in trials]}
             row = make_row(f"{size} dimensions", "coverage", "true samples", values)
             rows.append({**row, "train_seconds": [trial["seconds"] for trial in trials]})
     return rows
 
 
-def bench_ways(options: Options) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class WaysOptions(SeedsOptions):
+    pass
+
+
+def bench_ways(options: WaysOptions) -> list[dict[str, Any]]:
     """Two ways round a disc: drawn with a latent variable, against without."""
     import torch
-    from tqdm import tqdm
 
     from thalweg.planner.energy.toys.paths import TWO_WAYS_ENERGY
     from thalweg.planner.evaluation.report import figure_to_png
+    from thalweg.planner.storage import replace_file
     from thalweg.scripts.bench.energy_trials import two_ways
 
     torch.set_num_threads(1)
     kinds = {"ours": TWO_WAYS_ENERGY.latents, "peer": 1}
-    with tqdm(total=2 * options.seeds * TWO_WAYS_ENERGY.train_steps, disable=not options.progress) as bar:
-        trials = {
-            who: [two_ways(latents, seed, lambda: tick(bar)) for seed in range(options.seeds)] for who, latents in kinds.items()
-        }
-    (options.out / "ways.png").write_bytes(figure_to_png(_draw_ways({who: own[0]["ways"] for who, own in trials.items()})))
+    with progress_bar(2 * options.seeds * TWO_WAYS_ENERGY.train_steps, "training", options.progress) as bar:
+        trials = {who: [two_ways(latents, seed, bar.update) for seed in range(options.seeds)] for who, latents in kinds.items()}
+    replace_file(options.out / "ways.png", figure_to_png(_draw_ways({who: own[0]["ways"] for who, own in trials.items()})))
     rows = []
     for key, what, unit in (
         ("one_side", "ways that keep to one side", "of ways"),

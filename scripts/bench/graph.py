@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from thalweg.scripts.bench.common import make_row, tick
-from thalweg.scripts.cli import UsageError
-from thalweg.scripts.runs import load_run
+from thalweg.scripts.bench.common import RunOptions, faster, make_row
+from thalweg.scripts.cli import progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from thalweg.planner.planners.roadmap import RoadmapPlanner
     from thalweg.planner.planners.sampled_graph import GraphPlannerConfig
     from thalweg.planner.protocols import DistanceModel, Planner
-    from thalweg.scripts.bench.options import Options
 
     Array = NDArray[np.floating]
 
@@ -28,23 +27,26 @@ _WORLD, _STATES, _WALKS, _TURN = "PointMassMaze15-v0", 1_000_000, 10_000, 0.05  
 _PAIRS = 100  # of start and goal
 
 
-def bench_graph(options: Options) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class GraphOptions(RunOptions):
+    repeats: int = 5  # of each building; the median counts
+
+
+def bench_graph(options: GraphOptions) -> list[dict[str, Any]]:
     """Seconds to build and milliseconds to plan: a run's roadmap of 4,000 nodes, and all of 1,000,000 visited states."""
-    if options.run is None:
-        raise UsageError("bench graph needs a run: name a folder that scripts.train wrote with --run")
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    from tqdm import tqdm
+    from thalweg.runs import load
 
-    run = load_run(options.run, options.progress)  # first, since the other part takes minutes
-    with tqdm(total=2, disable=not options.progress) as bar:
+    run = load(options.run, progress=options.progress)  # first, since the other part takes minutes
+    with progress_bar(2, "parts", options.progress) as bar:
         # a process of its own, so that what it holds at most is known
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
             visited = process.submit(visited_figures).result()
-        tick(bar)
+        bar.update()
         roadmap = roadmap_figures(run, options.repeats)
-        tick(bar)
+        bar.update()
     return roadmap + visited
 
 
@@ -57,16 +59,16 @@ def roadmap_figures(run: Any, repeats: int) -> list[dict[str, Any]]:
     from thalweg.planner.samplers.replay import ReplaySampler
 
     torch.set_num_threads(1)
-    experience, links, rng = run.experience, config_for(run.sure_edge, _QUERY_NODES), np.random.default_rng(0)
+    experience, links, rng = run.experience(), config_for(run.sure_edge, _QUERY_NODES), np.random.default_rng(0)
     distance = run.distance("quasimetric")
-    peer = GraphPlanner(ReplaySampler.fit(experience), distance, run.goal_of, links)
+    peer = GraphPlanner(ReplaySampler.fit(experience), distance, run.data.goal_of, links)
     ours, built = _build_roadmap(experience, distance, links, repeats, rng)
     starts, goals = (rng.integers(len(experience.states), size=10 * _PAIRS) for _ in range(2))
     pairs = list(zip(experience.states[starts], experience.goals[goals], strict=True))
     nodes = f"{len(ours.nodes):,} nodes"
     return [
         *plan_figures(ours, peer, pairs, links.stride, rng, f"plan, {nodes}"),
-        _faster(make_row(f"build, {nodes}", "s", "the matrix of all distances alone", built)),
+        faster(make_row(f"build, {nodes}", "s", "the matrix of all distances alone", built)),
     ]
 
 
@@ -158,7 +160,7 @@ def visited_figures() -> list[dict[str, Any]]:
     alone: dict[str, Any] = {"ratio": None, "peer": None, "against": against, "repeats": {}}
     return [
         *_times(f"plan, {what}", "ms", against, times),
-        _faster(make_row(f"build, {what}", "s", "without regions", built)),
+        faster(make_row(f"build, {what}", "s", "without regions", built)),
         {"what": f"over the shortest, {_STATES:,}", "unit": "%, median", "ours": float(np.median(excess)), **alone},
         {"what": f"over the shortest, {_STATES:,}", "unit": "%, at most", "ours": max(excess), **alone},
         {"what": f"memory, {what}", "unit": "GB at most", "ours": memory, **alone},
@@ -195,9 +197,4 @@ def _times(what: str, unit: str, against: str, times: dict[str, list[float]]) ->
     import numpy as np
 
     slowest = {who: [float(np.quantile(own, 0.99))] for who, own in times.items()}
-    return [_faster(make_row(f"{what}, {name}", unit, against, own)) for name, own in (("median", times), ("99 %", slowest))]
-
-
-def _faster(row: dict[str, Any]) -> dict[str, Any]:
-    """Of times the ratio says how many times ours is the shorter one."""
-    return {**row, "ratio": 1 / row["ratio"]}
+    return [faster(make_row(f"{what}, {name}", unit, against, own)) for name, own in (("median", times), ("99 %", slowest))]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from thalweg.scripts.bench.common import tick
+from thalweg.scripts.bench.common import SeedsOptions
+from thalweg.scripts.cli import progress_bar
 
 if TYPE_CHECKING:
     from thalweg.agents.transitions.learner import TransitionLearner
-    from thalweg.scripts.bench.options import Options
 
 ENV = "Particle-v0"
 _CORNER = {"start": (-0.9, -0.9)}  # where every episode of exploring starts: all else has to be found
@@ -19,15 +20,19 @@ _GOALS = 100
 _TOTAL_STEPS = 20_000
 
 
-def bench_trajectory(options: Options) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class TrajectoryOptions(SeedsOptions):
+    pass
+
+
+def bench_trajectory(options: TrajectoryOptions) -> list[dict[str, Any]]:
     """Success from random transitions alone; success and share of the maze seen when exploring from a corner."""
     import torch
-    from tqdm import tqdm
 
     torch.set_num_threads(1)
-    with tqdm(total=2 * options.seeds * _TOTAL_STEPS, disable=not options.progress) as bar:
-        learned = [trajectory_learning(seed, _TOTAL_STEPS, lambda: tick(bar)) for seed in range(options.seeds)]
-        explored = [trajectory_exploring(seed, _TOTAL_STEPS, lambda: tick(bar)) for seed in range(options.seeds)]
+    with progress_bar(2 * options.seeds * _TOTAL_STEPS, "env steps", options.progress) as bar:
+        learned = [trajectory_learning(seed, _TOTAL_STEPS, bar.update) for seed in range(options.seeds)]
+        explored = [trajectory_exploring(seed, _TOTAL_STEPS, bar.update) for seed in range(options.seeds)]
     rows, goals = [], f"share of {_GOALS} goals"
     for i, steps in enumerate(learned[0]["steps"]):
         rows += [
@@ -86,7 +91,7 @@ def _measured(
     import thalweg.envs  # noqa: F401 (registers ours)
     from thalweg.agents.transitions.learner import TransitionLearner, TransitionLearnerConfig
 
-    env, judge = gym.make(ENV), gym.make(ENV)
+    env = gym.make(ENV)
     learner = TransitionLearner(env, TransitionLearnerConfig(**settings), seed)
     places: list[Any] = []
     values: dict[str, list[float]] = {"steps": [], "success": []}
@@ -96,28 +101,38 @@ def _measured(
         on_step()
         if len(places) % _EVERY == 0:
             values["steps"].append(len(places))
-            values["success"].append(_success(learner, judge, range(_GOALS)))
+            values["success"].append(_success(learner, range(_GOALS)))
 
     learner.learn(total_steps, on_place, start)
     env.close()
-    judge.close()
     return values, np.array(places)
 
 
-def _success(learner: TransitionLearner, env: Any, seeds: range) -> float:
+def _success(learner: TransitionLearner, seeds: range) -> float:
     """Share of the seeds' goals that are reached, without learning."""
+    import gymnasium as gym
     import numpy as np
 
-    reached = []
-    for seed in seeds:
-        observation, _ = env.reset(seed=seed)
-        driver = learner.driver(observation["achieved_goal"], observation["desired_goal"], np.random.default_rng(seed))
-        over = False
-        while not over:
-            observation, _, terminated, truncated, _ = env.step(driver.act(observation["achieved_goal"]))
-            over = terminated or truncated
-        reached.append(terminated)
-    return float(np.mean(reached))
+    from thalweg.planner.evaluation.evaluate import evaluate
+
+    rows = [row for seed in seeds for row in evaluate(Driven(learner, seed), lambda index: gym.make(ENV), [seed], ENV, "none")]
+    return float(np.mean([row.success for row in rows]))
+
+
+@dataclass(frozen=True, eq=False)
+class Driven:
+    """What a learner knows, as a policy for one episode at a time."""
+
+    learner: TransitionLearner
+    seed: int  # of what is drawn while planning
+
+    def predict(self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = False) -> Any:
+        """(1, ...) -> the action (1, A), and the driver, which plans when it is first asked."""
+        import numpy as np
+
+        here, goal = observation["achieved_goal"][0], observation["desired_goal"][0]
+        driver = state[0] if state is not None else self.learner.driver(here, goal, np.random.default_rng(self.seed))
+        return driver.act(here)[None], (driver,)
 
 
 def seen_share(places: Any) -> float:

@@ -1,10 +1,9 @@
 """The curves of `scripts.bench planners`, from rows made up."""
 
 import pytest
-from test_results import row
 
-from thalweg.planner.evaluation.results import summarise
-from thalweg.scripts.bench.planners import SAMPLERS, _rows, draw, nodes_needed
+from thalweg.planner.evaluation.results import EpisodeRow, summarise
+from thalweg.scripts.bench.planners import SAMPLERS, draw, nodes_needed, rows_of
 
 
 def curve(*successes):
@@ -17,7 +16,11 @@ def test_the_fewest_nodes_from_which_on_it_never_falls_again():
 
 
 def _row_of(name, count, seed):
-    return row(name, seed, name == "energy" or count > 8 or seed > 5, 10, detour=1.1, oracle=1.0)
+    success = name == "energy" or count > 8 or seed > 5
+    return EpisodeRow(
+        env="E", planner=name, seed=seed, success=success, steps=10, path_length=1.0, oracle_length=1.0, detour=1.1,
+        wall_contacts=None, replans=0, failed_plans=0, plan_ms=None, nodes=0,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -29,11 +32,11 @@ def curves():
 
 
 def test_a_curve_gives_the_ratio_of_nodes_and_the_differences_by_seed(curves):
-    rows = {row["what"]: row for row in _rows("world", curves)}
+    rows = {row["what"]: row for row in rows_of("world", curves)}
     assert rows["world: nodes for .95"]["ours"] == 8 and rows["world: nodes for .95"]["ratio"] == 4
     assert rows["world: success at 32, less cvae"]["interval"] == [0.0, 0.0]
     few = {name: {8: own[8]} for name, own in curves.items()}
-    assert [row["what"] for row in _rows("world", few)] == ["world: nodes for .95"]  # nothing was measured at 32
+    assert [row["what"] for row in rows_of("world", few)] == ["world: nodes for .95"]  # nothing was measured at 32
 
 
 def test_curves_are_drawn_a_column_per_map(curves):

@@ -13,10 +13,11 @@ import torch
 from conftest import SMALL, command
 
 from thalweg.planner.storage import DamagedError, read_file
+from thalweg.runs import load
 from thalweg.scripts.bench import __main__ as bench
 from thalweg.scripts.bench.common import make_row
+from thalweg.scripts.bench.envs import EnvsOptions
 from thalweg.scripts.cli import run
-from thalweg.scripts.runs import load_run
 
 
 @pytest.mark.slow
@@ -35,6 +36,10 @@ def test_plan_writes_its_json_and_picture(trained, tmp_path):
     done = command("scripts.plan", "--run", trained, "--out", tmp_path, "--seed", 10_000)
     assert done.returncode == 0, done.stderr
     plan = json.loads((tmp_path / "plan.json").read_text())
+    steps = f"reached in {plan['steps_taken']} steps" if plan["reached"] else "NOT reached after 400 steps"
+    assert steps in done.stdout and "episodes of 400 steps, difficulty 0.5 (defaults" in done.stdout
+    assert len(plan["trail"]) == plan["steps_taken"] + 1 and plan["trail"][0] == plan["start"]
+    assert (plan["seed"], plan["planner"], plan["num_nodes"], plan["env"]) == (10_000, "energy", 100, "PointMass-v0")
     assert len(plan["nodes"]) == 100 and len(plan["steps"]) == len(plan["waypoints"]) + 1
     assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
 
@@ -57,7 +62,7 @@ def test_a_damaged_run_is_named(trained, tmp_path):
         content[len(content) // 2] ^= 1
         target.write_bytes(bytes(content))
         with pytest.raises(DamagedError, match=target.name):
-            load_run(broken)
+            load(broken)
         if target.name == "policy.safetensors":
             done = command("scripts.evaluate", "--run", broken, "--out", tmp_path / "out", "--seeds", "0:1")
             assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1 and target.name in done.stderr
@@ -139,9 +144,9 @@ def test_bench_energy_judges_what_a_run_draws_between(trained, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "count"), [("envs", 4), ("truth", 3)])
-def test_bench_writes_both_figures_and_their_ratio(tmp_path, name, count):
-    done = command("scripts.bench", name, "--num-envs", 8, "--repeats", 1, "--out", tmp_path, "--no-progress")
+@pytest.mark.parametrize(("name", "count", "flags"), [("envs", 4, ["--num-envs", 8]), ("truth", 3, [])])
+def test_bench_writes_both_figures_and_their_ratio(tmp_path, name, count, flags):
+    done = command("scripts.bench", name, *flags, "--repeats", 1, "--out", tmp_path, "--no-progress")
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "bench.json").read_text())["rows"]
     assert len(rows) == count and all(row["ratio"] == pytest.approx(row["ours"] / row["peer"]) for row in rows)
@@ -152,9 +157,9 @@ def test_a_benchmark_that_is_cut_off_leaves_what_it_has_measured(tmp_path, monke
         yield make_row("first", "things/s", "none", {"ours": [2.0], "peer": [1.0]})
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(bench.BENCHES, "envs", cut_off)
+    monkeypatch.setitem(bench.BENCHES, "envs", (EnvsOptions, cut_off))
     with pytest.raises(KeyboardInterrupt):
-        bench.main(bench.Options(name="envs", out=tmp_path))
+        bench.main(EnvsOptions(out=tmp_path))
     assert [row["what"] for row in json.loads((tmp_path / "bench.json").read_text())["rows"]] == ["first"]
 
 
@@ -165,6 +170,7 @@ def test_a_benchmark_that_is_cut_off_leaves_what_it_has_measured(tmp_path, monke
         (("scripts.train", "--env", "PointMass-v0", "--steps", "10", "--out", "unused"), "--steps 10"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--seeds", "5:5"), "--seeds"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--seeds", "a,b"), "--seeds"),
+        (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--seeds", "0"), "100 (for 0:100)"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--planners", "best"), "best"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--env-kwargs", "{size: 3}"), "no JSON"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--episode-steps", "-1"), "--episode-steps"),
@@ -185,7 +191,33 @@ def test_a_benchmark_that_is_cut_off_leaves_what_it_has_measured(tmp_path, monke
         (("scripts.audit", "--run", "no/such/run", "--out", "unused"), "not a run folder"),
         (("scripts.audit", "--run", "no/such/run", "--out", "unused", "--distances", "miles"), "miles"),
         (("scripts.audit", "--run", "no/such/run", "--out", "unused", "--drives", "0"), "--drives"),
-        (("scripts.bench", "speed", "--out", "unused"), "speed"),
+        (("scripts.bench", "speed", "--out", "unused"), "'speed' is unknown; choose from envs, truth"),
+        (("scripts.bench", "planers", "--out", "unused"), "did you mean planners?"),
+        (("scripts.bench", "envs", "--num-envs", "0", "--out", "unused"), "--num-envs must be at least 1"),
+        (("scripts.bench", "envs", "--seeds", "3", "--out", "unused"), "--seeds"),
+        (("scripts.bench", "solve", "--limit", "inf", "--out", "unused"), "no finite number"),
+        (("scripts.bench", "planners", "--runs", "a", "--nodes", "1", "1e12", "--out", "unused"), "--nodes must be at most"),
+        (("scripts.bench", "ablation", "--out", "unused", "--runs"), "--runs names no folder"),
+        (("scripts.bench", "envs", "--out", "setup.cfg"), "setup.cfg cannot be a folder"),
+        (("scripts.bench", "envs", "--out", "/proc/none"), "/proc/none cannot be a folder"),
+        (("scripts.bench", "envs", "--out", "a\udcff"), "no UTF-8"),
+        (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--planners", "enrgy"), "did you mean energy?"),
+        (
+            ("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--distance", "quasimetrc"),
+            "did you mean quasimetric?",
+        ),
+        (("scripts.audit", "--run", "no/such/run", "--out", "unused", "--distances", "qvalue"), "did you mean q_value?"),
+        (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--seeds", "0:9999999999"), "at most 1,000,000"),
+        (("scripts.train", "--env", "absent.py:Mine", "--steps", "10", "--out", "unused"), "there is no file"),
+        (("scripts.train", "--env", "PointMass-v0", "--seed", "-1", "--out", "unused"), "--seed must be at least 0"),
+        (("scripts.train", "--env", "PointMass-v0", "--out", "setup.cfg"), "setup.cfg cannot be a folder"),
+        (("scripts.train", "--stps", "3"), "did you mean --steps?"),
+        (("scripts.train", "--steps", "3.5"), "no whole number"),
+        (("scripts.train", "--agent.tau", "2"), "--agent.tau must lie in (0, 1]"),
+        (("scripts.train", "--agent.hidden", "128", "0"), "--agent.hidden"),
+        (("scripts.train", "--agent.hidden", "128", "1e9"), "--agent.hidden must be at most 65,536"),
+        (("scripts.train", "--energy.noise", "nan"), "--energy.noise: 'nan' is no finite number"),
+        (("scripts.train", "--steps", "1e3", "--env", "NoSuchEnv-v0", "--out", "unused"), "--steps 1000"),
         (("scripts.bench", "energy", "--out", "unused"), "--run"),
         (("scripts.bench", "energy", "--run", "no/such/run", "--out", "unused"), "not a run folder"),
     ],

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -133,20 +134,31 @@ def test_the_historical_recipe_stands_beside_ours(tmp_path):
     assert ours["energy"]["loss"] == "rnce" and historical["energy"]["train_steps"] == 40 == ours["energy"]["train_steps"]
 
 
+def test_the_choices_that_the_help_shows_are_those_there_are():
+    kinds = get_type_hints(toy.Options)
+    assert get_args(kinds["density"]) == tuple(DENSITIES) and get_args(kinds["sampling"]) == tuple(SAMPLINGS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (("--density", "circle"), "--density 'circle' is unknown; choose from spiral"),
-        (("--loss", "mse"), "--loss must be one of rnce"),
-        (("--sampling", "gibbs"), "--sampling 'gibbs' is unknown; choose from sir"),
+        (("--density", "circle"), "'circle' for argument '--density'. Expected one of ('spiral'"),
+        (("--density", "spirl"), "did you mean spiral?"),
+        (("--dnsity", "moons"), "did you mean --density?"),
+        (("--loss", "mse"), "Expected one of ('rnce'"),
+        (("--sampling", "gibbs"), "Expected one of ('sir'"),
         (("--loss", "cd", "--negatives", "hard"), "--loss cd takes negatives langevin"),
         (("--loss", "hinge", "--negatives", "mismatched"), "other contexts"),
         (("--hidden", 0), "--hidden must be at least 1"),
         (("--train-steps", -5), "--train-steps must be at least 1"),
         (("--learning-rate", 0), "--learning-rate"),
         (("--flatness", -1), "--flatness"),
-        (("--temperature", 0), "--temperature must be positive"),
-        (("--temperature", "nan"), "--temperature must be positive"),
+        (("--temperature", 0), "--temperature, langevin-rate and descent-rate must be positive"),
+        (("--temperature", "nan"), "--temperature: 'nan' is no finite number"),
+        (("--learning-rate", "-inf"), "no finite number"),
+        (("--hidden", "1e9"), "--hidden must be at most 65,536"),
+        (("--seed", "1e99"), "larger than 64 bits hold"),
+        (("--seed", "1.5"), "no whole number"),
         (("--num-points", 1), "--num-points must be at least 2"),
         (("--num-points", 100_000), "--num-points 100000: "),
         (("--seed", -1), "--seed"),
@@ -168,7 +180,7 @@ def test_it_runs_as_a_command(tmp_path):
     sizes = ["--hidden", "16", "--train-steps", "40", "--num-points", "500"]
     arguments = [sys.executable, "-m", "scripts.toy", "--density", "rings", "--loss", "ed", *sizes, "--out", str(tmp_path)]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 and "ed, perturbed, sir" in done.stdout and "40/40" in done.stderr, done.stderr
+    assert done.returncode == 0 and "ed, perturbed, sir" in done.stdout and "rings: 40/40, " in done.stderr, done.stderr
     assert read(tmp_path / "metrics.json").keys() == KEYS
 
 

@@ -12,8 +12,7 @@ from thalweg.planner.graph.search import edge_costs, search_networkx
 from thalweg.planner.plan import NoPathError, Plan
 from thalweg.planner.planners.roadmap import RoadmapConfig, RoadmapPlanner
 from thalweg.planner.storage import DamagedError
-from thalweg.scripts.bench.graph import bench_graph, excess_percent, plan_figures
-from thalweg.scripts.bench.options import Options
+from thalweg.scripts.bench.graph import GraphOptions, bench_graph, excess_percent, plan_figures
 
 RNG = np.random.default_rng(0)
 
@@ -173,4 +172,4 @@ def test_a_plan_from_a_place_to_itself_has_no_excess():
 def test_a_wrong_run_is_told_before_the_benchmark_begins(tmp_path, monkeypatch):
     monkeypatch.setattr("thalweg.scripts.bench.graph.visited_figures", lambda: pytest.fail("too late"))
     with pytest.raises(DamagedError):
-        bench_graph(Options(name="graph", run=tmp_path / "nowhere", out=tmp_path, progress=False))
+        bench_graph(GraphOptions(run=tmp_path / "nowhere", out=tmp_path, progress=False))

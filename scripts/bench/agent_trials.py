@@ -1,4 +1,4 @@
-"""`scripts.bench agent` and `solve`: our agent against stable-baselines3's own SAC + HER."""
+"""Trials of our agent and of stable-baselines3's own SAC + HER: speed, and success while they learn. For `training`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 import thalweg.envs  # noqa: F401 (registers ours)
+from thalweg.scripts.bench.common import success_of
 
 _STORED = 1_000_000  # transitions
 _TIMED = 320  # env steps of a measurement of speed
@@ -106,26 +107,26 @@ def time_to_solve(
     """
     from thalweg.agents.config import AgentConfig
 
-    pairs, usual = _pairs(env, within), AgentConfig()
+    goals, usual = _goals(env, within), AgentConfig()
     ours = usual.num_envs, usual.hidden, usual.updates_per_step
     seconds: dict[str, list[float]] = {"ours": [], "peer": []}
     for seed in range(seeds):
         for name in seconds:
             agent = _our_agent(env, *ours, 200_000, seed) if name == "ours" else _stock(env, [64, 64], seed)
-            seconds[name].append(_solve(agent, env, pairs, limit))
+            seconds[name].append(_solve(agent, env, goals, limit))
             on_done()
     return seconds
 
 
 def success_while_learning(num_envs: int, seeds: int, on_done: Callable[[], None]) -> dict[int, list[float]]:
     """Env steps -> per training seed the success on `PointMass-v0`, one update per env step whatever the number of envs."""
-    pairs = _pairs("PointMass-v0", None)
+    goals = _goals("PointMass-v0", None)
     curves: dict[int, list[float]] = {steps: [] for steps in _CURVE}
     for seed in range(seeds):
         agent = _our_agent("PointMass-v0", num_envs, (128, 128), 1.0, max(_CURVE), seed)
         for steps in _CURVE:
             agent.learn(steps - agent.num_timesteps, reset_num_timesteps=False)
-            curves[steps].append(_success(agent, "PointMass-v0", pairs))
+            curves[steps].append(success_of(agent, "PointMass-v0", goals))
         on_done()
     return curves
 
@@ -194,51 +195,30 @@ def _in_turn(calls: dict[str, Callable[[], Any]], repeats: int, at_once: int = 2
     return speeds
 
 
-def _pairs(name: str, within: float | None) -> list[tuple[np.ndarray, np.ndarray]]:
-    """A hundred held-out starts and goals."""
+def _goals(name: str, within: float | None) -> list[int]:
+    """The env seeds of a hundred held-out starts and goals."""
     from thalweg.envs.loading import load_env
 
     env = load_env(name)
     true_steps = getattr(env.unwrapped, "shortest_steps")  # noqa: B009 (only our worlds have it)
-    pairs: list[tuple[np.ndarray, np.ndarray]] = []
+    seeds: list[int] = []
     seed = 20_000
-    while len(pairs) < 100:
+    while len(seeds) < 100:
         observation, _ = env.reset(seed=seed)
-        seed += 1
-        start, goal = observation["achieved_goal"], observation["desired_goal"]
+        goal = observation["desired_goal"]
         if within is None or true_steps(observation["observation"][None], goal[None])[0] <= within:
-            pairs.append((start, goal))
-    return pairs
+            seeds.append(seed)
+        seed += 1
+    env.close()
+    return seeds
 
 
-def _solve(model: Any, env: str, pairs: list[tuple[np.ndarray, np.ndarray]], limit: float) -> float:
+def _solve(model: Any, env: str, seeds: list[int], limit: float) -> float:
     seconds = 0.0
     while seconds < limit:
         began = time.perf_counter()
         model.learn(_CHECK_EVERY, reset_num_timesteps=False)
         seconds += time.perf_counter() - began
-        if _success(model, env, pairs) >= _SOLVED:
+        if success_of(model, env, seeds) >= _SOLVED:
             return seconds
     return limit
-
-
-def _success(policy: Any, name: str, pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    from thalweg.envs.loading import load_env
-
-    worlds = [load_env(name) for _ in pairs]
-    observations = [
-        env.reset(options={"start": start, "goal": goal})[0] for env, (start, goal) in zip(worlds, pairs, strict=True)
-    ]
-    active, reached, state = list(range(len(pairs))), 0, None
-    while active:
-        batch = {key: np.stack([observations[i][key] for i in active]) for key in observations[0]}
-        actions, state = policy.predict(batch, state, deterministic=True)  # as `evaluate_policy` asks
-        still = []
-        for row, (i, action) in enumerate(zip(active, actions, strict=True)):
-            observations[i], _, terminated, truncated, _ = worlds[i].step(action)
-            reached += int(terminated)
-            if not (terminated or truncated):
-                still.append(row)
-        active = [active[row] for row in still]
-        state = None if state is None else [state[row] for row in still]
-    return reached / len(pairs)

@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import TypeVar
 
-from thalweg.scripts.cli import UsageError
+from ..errors import UsageError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

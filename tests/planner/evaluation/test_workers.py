@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from thalweg.planner.evaluation.workers import run_tasks
 from thalweg.scripts.cli import UsageError
-from thalweg.scripts.workers import run_tasks
 
 
 def double(task):
