@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,16 +97,21 @@ def trained_agent(model: GoalSAC) -> GoalAgent:
 
 def load_agent(run: Path) -> GoalAgent:
     """The agent of a run folder. DamagedError if a file is missing or altered, or of another format."""
-    settings = json.loads(read_file(run, _SETTINGS))
+    return agent_from(partial(read_file, run), str(run))
+
+
+def agent_from(read: Callable[[str], bytes], where: str) -> GoalAgent:
+    """The agent whose `files` a function reads by name; `where` is what an error names. DamagedError as for `load_agent`."""
+    settings = json.loads(read(_SETTINGS))
     if settings.get("format") != _FORMAT:
-        raise DamagedError(f"the agent in {run} was trained by another version of this project; train it again")
+        raise DamagedError(f"the agent in {where} was trained by another version of this project; train it again")
     observation_space = spaces.Dict({name: _box_from_json(box) for name, box in settings["observation_space"].items()})
     action_space = _box_from_json(settings["action_space"])
     layout = settings.get("layout")  # earlier versions knew none
     if layout is not None:
         layout = Layout(**{name: tuple(values) for name, values in layout.items()})
     agent = GoalAgent.blank(observation_space, action_space, tuple(settings["hidden"]), settings["discount"], layout)
-    agent.policy.load_state_dict(bytes_to_tensors(read_file(run, _WEIGHTS)))
+    agent.policy.load_state_dict(bytes_to_tensors(read(_WEIGHTS)))
     return agent
 
 

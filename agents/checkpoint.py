@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -18,10 +19,13 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from thalweg.planner.storage import arrays_to_bytes, bytes_to_arrays, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
 
-from .agent import GoalAgent, load_agent, space_mismatches, trained_agent
-from .sac.sac import GoalSAC
+from .agent import GoalAgent, agent_from, space_mismatches, trained_agent
 
-_OPTIMISERS, _REPLAY, _COUNTERS = "checkpoint/optimisers.safetensors", "checkpoint/replay.npz", "checkpoint/training.json"
+if TYPE_CHECKING:
+    from .sac.sac import GoalSAC
+
+_OPTIMISERS, _COUNTERS = "checkpoint/optimisers.safetensors", "checkpoint/training.json"
+REPLAY = "checkpoint/replay.npz"
 
 
 class Legs(BaseCallback):
@@ -48,12 +52,16 @@ class Legs(BaseCallback):
         leg = self.model.num_timesteps // self.length
         self._next = (leg + 1) * self.length
         seed = int(np.random.SeedSequence([self.seed, leg]).generate_state(1)[0] >> 1)
-        assert isinstance(self.model, GoalSAC)
-        self.model.begin_episodes(seed)
+        cast("GoalSAC", self.model).begin_episodes(seed)
 
 
 def training_files(model: GoalSAC) -> dict[str, bytes]:
     """What `restore` reads, the agent's own files among it."""
+    return learnt_files(model) | {REPLAY: arrays_to_bytes(model.replay_buffer.content(), compress=False)}
+
+
+def learnt_files(model: GoalSAC) -> dict[str, bytes]:
+    """What `restore_learnt` reads: all but the replay."""
     tensors = {"log_ent_coef": model.log_ent_coef.detach()}
     for name, optimiser in _optimisers(model).items():
         for index, values in optimiser.state_dict()["state"].items():
@@ -64,12 +72,9 @@ def training_files(model: GoalSAC) -> dict[str, bytes]:
         "episode_num": model._episode_num,
         "episodes": [[float(episode[key]) for key in ("r", "l", "t")] for episode in model.ep_info_buffer or ()],
         "successes": [bool(success) for success in model.ep_success_buffer or ()],
+        "pursuits": model.pursuits.recent(),
     }
-    return trained_agent(model).files() | {
-        _OPTIMISERS: tensors_to_bytes(tensors),
-        _REPLAY: arrays_to_bytes(model.replay_buffer.content(), compress=False),
-        _COUNTERS: json_to_bytes(counters),
-    }
+    return trained_agent(model).files() | {_OPTIMISERS: tensors_to_bytes(tensors), _COUNTERS: json_to_bytes(counters)}
 
 
 def restore(model: GoalSAC, run: Path) -> None:
@@ -78,28 +83,38 @@ def restore(model: GoalSAC, run: Path) -> None:
     ValueError if the run's spaces are not the model's, its optimisers are of an earlier version, or its replay does not fit into
     the buffer; DamagedError if a file is missing or altered.
     """
-    agent = restore_replay(model, run)
-    tensors = bytes_to_tensors(read_file(run, _OPTIMISERS))
-    counters = json.loads(read_file(run, _COUNTERS))
+    restore_replay(model, run)
+    restore_learnt(model, partial(read_file, run), str(run))
+
+
+def restore_learnt(model: GoalSAC, read: Callable[[str], bytes], where: str) -> None:
+    """Networks, optimisers and counters, from files read by name; `where` is what an error names. Errors as `restore`."""
+    agent = agent_from(read, where)
+    _check_spaces(agent, model, where)
+    tensors, counters = bytes_to_tensors(read(_OPTIMISERS)), json.loads(read(_COUNTERS))
     model.policy.load_state_dict(agent.policy.state_dict())
     with torch.no_grad():
         model.log_ent_coef.copy_(tensors["log_ent_coef"])
     for name, optimiser in _optimisers(model).items():
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for key, values in tensors.items():
-            if key.startswith(f"{name}/"):
-                _, index, entry = key.split("/")
-                state.setdefault(int(index), {})[entry] = values
-        shapes = [values.shape for group in optimiser.param_groups for values in group["params"]]
-        if state and [state[index]["exp_avg"].shape for index in sorted(state)] != shapes:
-            raise ValueError(f"the training in {run} is of an earlier version and cannot go on; train anew")
-        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    model.optimizers_were_loaded()
+        _restore_optimiser(name, optimiser, tensors, where)
+    model.tensors_have_moved()
     model.num_timesteps, model._n_updates = counters["num_timesteps"], counters["n_updates"]
     model._episode_num = counters["episode_num"]
     # VecMonitor's returns are float32, and so are their averages
     episodes = [{"r": np.float32(r), "l": int(length), "t": t} for r, length, t in counters["episodes"]]
-    model.restore_statistics(episodes, counters["successes"])
+    model.restore_statistics(episodes, counters["successes"], counters.get("pursuits", {}))  # earlier versions kept none
+
+
+def _restore_optimiser(name: str, optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor], where: str) -> None:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, values in tensors.items():
+        if key.startswith(f"{name}/"):
+            _, index, entry = key.split("/")
+            state.setdefault(int(index), {})[entry] = values
+    shapes = [values.shape for group in optimiser.param_groups for values in group["params"]]
+    if state and [state[index]["exp_avg"].shape for index in sorted(state)] != shapes:
+        raise ValueError(f"the training in {where} is of an earlier version and cannot go on; train anew")
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def restore_replay(model: GoalSAC, run: Path) -> GoalAgent:
@@ -108,13 +123,18 @@ def restore_replay(model: GoalSAC, run: Path) -> GoalAgent:
     ValueError if the run's spaces are not the model's, or its replay does not fit into the buffer; DamagedError if a file is
     missing or altered.
     """
-    agent = load_agent(run)
+    read = partial(read_file, run)
+    agent = agent_from(read, str(run))
+    _check_spaces(agent, model, str(run))
+    model.replay_buffer.restore(bytes_to_arrays(read(REPLAY)))
+    return agent
+
+
+def _check_spaces(agent: GoalAgent, model: GoalSAC, where: str) -> None:
     mismatches = space_mismatches(agent.policy.observation_space, model.observation_space, "observation")
     mismatches += space_mismatches(agent.policy.action_space, model.action_space, "action")
     if mismatches:
-        raise ValueError(f"the checkpoint in {run} is of another env: {'; '.join(mismatches)}")
-    model.replay_buffer.restore(bytes_to_arrays(read_file(run, _REPLAY)))
-    return agent
+        raise ValueError(f"the checkpoint in {where} is of another env: {'; '.join(mismatches)}")
 
 
 def stored_steps(run: Path) -> int:

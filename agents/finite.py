@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from thalweg.planner.errors import BadInput
+from thalweg.planner.finite import NotFiniteError
 
-
-class NotFiniteError(BadInput):
-    """An observation, a reward, an action or a loss is NaN or infinite."""
+__all__ = ["FiniteVecEnv", "NotFiniteError"]
 
 
 class FiniteVecEnv(VecEnvWrapper):

@@ -65,9 +65,10 @@ class GoalEnvAdapter(gym.Wrapper):
         return observation, reward, arrived, truncated, told
 
     def compute_reward(self, achieved_goal: Array, desired_goal: Array, info: Any) -> Array:
-        """(B, G), (B, G) -> (B,): -1, or 0 where the env pays its best reward."""
+        """(B, G), (B, G) -> (B,): -1, or 0 where the env pays its best reward; what is not finite is at no goal."""
         rewards = np.asarray(self._reward(achieved_goal, desired_goal, info))
-        return -(rewards < self._traits.best_reward - 1e-6).astype(np.float32)
+        finite = np.isfinite(achieved_goal).all(axis=-1) & np.isfinite(desired_goal).all(axis=-1)
+        return -(~((rewards >= self._traits.best_reward - 1e-6) & finite)).astype(np.float32)
 
     def _observe(self, raw: dict[str, Any]) -> dict[str, Array]:
         observation = {key: np.array(raw[key], dtype=np.float32) for key in _PARTS}  # a copy: envs reuse their arrays
@@ -85,8 +86,11 @@ def probe(env: gym.Env, name: str) -> Traits:
     seen: list[dict[str, Array]] = []
     for episode in range(_PROBE_EPISODES):
         observation, _ = env.reset(seed=episode)
-        for _ in range(_PROBE_STEPS):
+        for step in range(_PROBE_STEPS):
             seen.append({key: np.array(observation[key], dtype=np.float32) for key in _PARTS})
+            for key, values in seen[-1].items():
+                if not np.isfinite(values).all():
+                    raise EnvError(f"{name} (seed {episode}): {key} is not finite after {step} random steps; mend the env")
             observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
             if terminated or truncated:
                 break

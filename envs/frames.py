@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,12 +74,14 @@ def checked_frame(frame: object) -> Frame:
     return frame
 
 
-def save_gif(frames: Sequence[Frame], path: Path, frames_per_second: float) -> None:
-    """Write an endless GIF. All frames share one palette, so that nothing flickers. ValueError without frames."""
+def gif_bytes(frames: Sequence[Frame], frames_per_second: float) -> bytes:
+    """An endless GIF. All frames share one palette, so that nothing flickers. ValueError without frames."""
     if not frames:
         raise ValueError("a GIF needs at least one frame")
     some = np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]])  # what is seen at some time gets a colour
     palette = Image.fromarray(some).quantize(128)
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     pause = round(1_000 / frames_per_second)  # [ms]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=pause, loop=0, optimize=True)
+    stream = BytesIO()
+    images[0].save(stream, "GIF", save_all=True, append_images=images[1:], duration=pause, loop=0, optimize=True)
+    return stream.getvalue()

@@ -71,8 +71,8 @@ class GoalWrapper(gym.Wrapper):
         return observation, reward, arrived, bool(truncated or (terminated and not arrived)), info
 
     def compute_reward(self, achieved_goal: Array, desired_goal: Array, info: Any) -> Array:
-        """(..., G), (..., G) -> (...): -1, or 0 within self.tolerance."""
-        return -(np.linalg.norm(achieved_goal - desired_goal, axis=-1) > self.tolerance).astype(np.float32)
+        """(..., G), (..., G) -> (...): -1, or 0 within self.tolerance; what is not finite is at no goal."""
+        return -(~(np.linalg.norm(achieved_goal - desired_goal, axis=-1) <= self.tolerance)).astype(np.float32)
 
     def _next_goal(self, info: dict[str, Any]) -> Array:
         if self._sample_goal is not None:

@@ -45,6 +45,7 @@ class Particle(gym.Env[Any, Array]):
     def __init__(self, tolerance: float = 0.05, difficulty: float = 0.0, render_mode: str | None = None) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode must be one of {self.metadata['render_modes']} or None, got {render_mode!r}")
+        self.difficulty = difficulty
         self._world = PointMassWorld(FOUR_WALLS, _STEPS_PER_CELL, tolerance, difficulty)  # its map, pairs and true distances
         self._centre = self._world.map.size / 2  # the world counts from a corner
         place = spaces.Box(-_SIDE / 2, _SIDE / 2, (2,), np.float32)

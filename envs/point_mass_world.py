@@ -75,7 +75,8 @@ class PointMassWorld:
         """(..., G), (..., G) -> (...): -1, or 0 within self.tolerance [m]. Batched: HER calls it on whole minibatches."""
         offset = achieved_goal - desired_goal
         x, y = offset[..., 0], offset[..., 1]
-        return -(np.sqrt(x * x + y * y) > self.tolerance).astype(np.float32)
+        # not `> tolerance`: what is not finite is at no goal
+        return -(~(np.sqrt(x * x + y * y) <= self.tolerance)).astype(np.float32)
 
     def goal_of(self, states: Array) -> Array:
         """(..., 4) -> (..., 2): the position that a state achieves."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from .guard import EnvError
@@ -50,11 +51,18 @@ def _let_neighbours_be_imported(folder: Path) -> None:
             del sys.modules[name]
 
 
+class _SourceLoader(SourceFileLoader):
+    """Executes what stands in the file, whose SHA-256 may have been asked; never the bytecode that was left beside it."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _module(path: Path) -> ModuleType:
     """The file as a module, run once, under a private name, so that no folder beside it is confused with ours."""
     private = "_thalweg_file_" + hashlib.sha256(str(path).encode()).hexdigest()[:16]
     if private not in sys.modules:
-        spec = importlib.util.spec_from_file_location(private, path)
+        spec = importlib.util.spec_from_file_location(private, path, loader=_SourceLoader(private, str(path)))
         assert spec is not None and spec.loader is not None  # a .py file always has both
         module = importlib.util.module_from_spec(spec)
         _let_neighbours_be_imported(path.parent)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from .data.coverage import VisitedPlaces
 from .data.dataset import Dataset
 from .data.trajectories import GoalEntries, Trajectory
+from .fitting import ignore
 from .graph.stitched_paths import paths_in_maps, training_paths
 from .many_maps.layout import Layout
 from .protocols import DistanceModel, GoalPolicy, World
@@ -19,10 +19,6 @@ from .protocols import DistanceModel, GoalPolicy, World
 Array = NDArray[np.floating]
 
 MAX_EDGE = 5.0  # the longest link of a plan, in links that the agent is sure of: used where nothing else closes a gap
-
-
-def ignore(*_: Any) -> None:
-    """What `on_step` is where nobody asks how far it is."""
 
 
 class _Unmeasured:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +63,8 @@ class World(Protocol):
         """The agent's drives to goals nearby, with the steps they took. ValueError if there are none to drive to."""
         ...
 
-    def replay(self) -> Callable[[int], Any]:
-        """What draws relabelled batches of stored transitions, `distances.distributional.Transitions`, of a given size.
+    def replay(self) -> AbstractContextManager[Callable[[int], Any]]:
+        """Within: what draws relabelled batches of stored transitions, `distances.distributional.Transitions`, of a given size.
 
         ValueError if none were stored.
         """
@@ -84,4 +85,41 @@ class GoalPolicy(Protocol):
 
         `state` is what was carried on, None before anything was; so may be an item, of an env that has just begun.
         """
+        ...
+
+
+class EnvMaker(Protocol):
+    """Makes a run's env, again and again; see `thalweg.as_goal_env`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def only_one(self) -> bool:
+        """Is there but one env, so that no second can be made while it is open?"""
+        ...
+
+    def make(self, index: int = 0, **options: Any) -> Any:
+        """One goal env. `options` go to the env over its own settings, but for `max_episode_steps`, the length of an episode."""
+        ...
+
+
+@runtime_checkable
+class PlanRecord(Protocol):
+    """What a policy that plans carries on for an env, if its plans are to be counted: read off when the episode is over."""
+
+    replans: int  # plans after the first one
+    failed_plans: int  # searches that found no path
+    plan_ms: Sequence[float]  # of each search, failed ones included
+    nodes: int  # of the graph that the last plan was found in; 0 before there is a plan
+
+
+@runtime_checkable
+class PlanAhead(Protocol):
+    """What it carries on, if the plan is to be seen in the film of a drive."""
+
+    plan: Plan | None  # the one that is followed; None where the goal is headed for without one
+
+    def subgoals_ahead(self) -> Array:
+        """(K, G), the goal itself last"""
         ...

@@ -1,4 +1,7 @@
-"""Audit a run's distances against what is true of them, and its agent on ways as long as one link of a plan."""
+"""Audit a run's distances against what is true of them, and its agent on ways as long as one link of a plan.
+
+Example: python -m scripts.audit --run runs/u --out runs/u/audit
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thalweg.scripts.cli import DISTANCES, UsageError, make_folder, run, unknown_name
-from thalweg.scripts.runs import Run, check_distance_for, load_run
+from thalweg.planner.run.registry import DISTANCES, names_for, part_of
+from thalweg.scripts.cli import MOST_NODES, UsageError, check_ranges, make_folder, progress_bar, run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from thalweg.planner.evaluation.audit import Drives, Pairs
     from thalweg.planner.protocols import GoalPolicy
+    from thalweg.planner.run.run import Run
 
 
 _NO_PLAN = 1e9  # env steps: no goal is so far that there would be one
@@ -24,7 +28,8 @@ _NO_PLAN = 1e9  # env steps: no goal is so far that there would be one
 class Options:
     run: Path  # a folder that scripts.train wrote
     out: Path  # for audit.json, controller.json, calibration.png and worst_edges.png
-    distances: str = ",".join(name for name in DISTANCES if name != "local")
+    distances: str = ",".join(name for name in names_for("distance", "one") if name != "connectivity")
+    env: str | None = None  # path/to/file.py:NAME of the env, where the run does not name one that was trained with here
     pairs: int = 10_000  # held out: starts and goals of fresh env seeds
     drives: int = 1_000  # of the bare agent, and of the agent along routes, to goals 1 to max_edge steps away
     nodes: int = 500  # whose pairs are audited, too; spread as those of a graph
@@ -35,28 +40,27 @@ class Options:
 
 def main(options: Options) -> None:
     names = options.distances.split(",")
-    unknown = [name for name in names if name not in DISTANCES]
-    if unknown:
-        raise unknown_name("--distances", unknown[0], DISTANCES)
-    if options.pairs < 100 or options.drives < 1 or options.nodes < 2 or options.max_edge < 1:
-        raise UsageError("--pairs must be at least 100, --drives 1, --nodes 2, --max-edge 1")
+    for name in names:
+        if part_of("distance", name) is None:
+            raise UsageError(f"--distances {name}: an audit is of ours; choose from {', '.join(DISTANCES)}")
+    check_ranges(
+        options, pairs=(100, 10_000_000), drives=(1, 1_000_000), nodes=(2, MOST_NODES), max_edge=(1, 1e6), seed=(0, 2**32 - 1)
+    )
+    make_folder(options.out)
 
     import numpy as np
     import torch
 
-    import thalweg.envs  # noqa: F401 (registers ours)
-    from thalweg.envs.loading import load_env
     from thalweg.planner.evaluation.report import figure_to_png
-    from thalweg.planner.storage import json_to_bytes
+    from thalweg.planner.storage import json_to_bytes, replace_file
+    from thalweg.runs import load
 
     torch.set_num_threads(1)
-    trained = load_run(options.run, options.progress)
+    trained = load(options.run, options.env, progress=options.progress)
     if trained.layout is not None:
         raise UsageError(f"{trained.env} has many maps, and an audit is of one; evaluate its planners instead (scripts.evaluate)")
-    for name in names:
-        check_distance_for(trained, name)
     limit = int(3 * options.max_edge) + 20
-    env = load_env(trained.env, **{**trained.env_kwargs, "max_episode_steps": limit})
+    env = trained.make_env(max_episode_steps=limit)
     true_steps = getattr(env.unwrapped, "shortest_steps", None)
     if true_steps is None and "oracle" in names:
         if options.distances != Options.distances:
@@ -70,18 +74,16 @@ def main(options: Options) -> None:
     reports, predictions = {}, {}
     for name in names:
         reports[name], predictions[name] = _audit(trained, name, known, drives, options, rng)
-    make_folder(options.out)
     controller = {"bare": _controller(drives, options.max_edge), "routed": _controller(routed, options.max_edge)}
-    (options.out / "audit.json").write_bytes(json_to_bytes(reports))
-    (options.out / "controller.json").write_bytes(json_to_bytes(controller))
+    replace_file(options.out / "audit.json", json_to_bytes(reports))
+    replace_file(options.out / "controller.json", json_to_bytes(controller))
     figures = {"calibration": _draw_calibration(predictions, known["pairs"], options.max_edge)}
     if known["pairs"].goals.shape[1] == 2:
         figures["worst_edges"] = _draw_worst(trained, reports, true_steps is not None)
     for title, figure in figures.items():
-        (options.out / f"{title}.png").write_bytes(figure_to_png(figure))
+        replace_file(options.out / f"{title}.png", figure_to_png(figure))
     print(table(trained.env, reports))
-    bare, led = (controller[name]["longest_sure_edge"] for name in ("bare", "routed"))
-    print(f"the agent reaches 99 % of goals up to {bare} steps away, led along routes up to {led}; {options.out}/audit.json")
+    print(f"{spoken(controller)}; {options.out}/audit.json")
 
 
 def _known_pairs(trained: Run, env: Any, true_steps: Any, options: Options, rng: Any) -> dict[str, Pairs]:
@@ -89,23 +91,22 @@ def _known_pairs(trained: Run, env: Any, true_steps: Any, options: Options, rng:
     import numpy as np
 
     from thalweg.planner.evaluation.audit import Pairs, logged_pairs, node_pairs, random_pairs
+    from thalweg.planner.evaluation.episodes import Episode
 
     if true_steps is None:
-        return {"pairs": logged_pairs(trained.trajectories, options.pairs, rng)}
-    resets = [env.reset(seed=options.seed + i)[0] for i in range(min(options.pairs, 2_000))]
+        return {"pairs": logged_pairs(trained.data.trajectories, options.pairs, rng)}
+    resets = [Episode.begin(env, trained.env, options.seed + i).observation for i in range(min(options.pairs, 2_000))]
     states, goals = (np.stack([observation[key] for observation in resets]) for key in ("observation", "desired_goal"))
     states, goals = random_pairs(states, goals, options.pairs, rng)
-    at, to = node_pairs(trained.trajectories, trained.goal_of, options.nodes, rng)
+    at, to = node_pairs(trained.data.trajectories, trained.data.goal_of, options.nodes, rng)
     return {"pairs": Pairs(states, goals, true_steps(states, goals)), "nodes": Pairs(at, to, true_steps(at, to))}
 
 
 def _drive(trained: Run, policy: GoalPolicy, env: Any, true_steps: Any, options: Options) -> Drives:
-    from tqdm import tqdm
-
     from thalweg.planner.evaluation.audit import drive, near_goals
 
-    choose_goal = near_goals(trained.trajectories, int(options.max_edge), true_steps)
-    with tqdm(total=options.drives, desc="drives", disable=not options.progress) as bar:
+    choose_goal = near_goals(trained.data.trajectories, int(options.max_edge), true_steps)
+    with progress_bar(options.drives, "drives", options.progress) as bar:
         try:
             return drive(policy, env, choose_goal, options.drives, options.seed, partial(_count, bar))
         except ValueError as error:
@@ -116,9 +117,7 @@ def _on_routes(trained: Run) -> GoalPolicy:
     """The agent, led along the clear way to its goal and by no plan."""
     from dataclasses import replace
 
-    from thalweg.scripts.parts import make_policy
-
-    policy: Any = make_policy(trained, "replay", num_nodes=1)
+    policy: Any = trained.policy("replay", nodes=1)
     return replace(policy, config=replace(policy.config, direct=_NO_PLAN))
 
 
@@ -133,24 +132,25 @@ def _audit(
 
     from thalweg.planner.evaluation.audit import score, triangle_violation_rate, worst_edges
 
-    distance = trained.distance(name)
+    distance = trained.plain_distance(name)
     predicted = {part: distance.paired(pairs.states, pairs.goals) for part, pairs in known.items()}
     report: dict[str, Any] = {"against": "map" if "nodes" in known else "trajectories", "max_edge": options.max_edge}
     report |= score(predicted["pairs"], known["pairs"].steps, options.max_edge)
     states = known["pairs"].states
-    report["triangle_violation_rate"] = triangle_violation_rate(distance, states, trained.goal_of, options.pairs, rng)
+    report["triangle_violation_rate"] = triangle_violation_rate(distance, states, trained.data.goal_of, options.pairs, rng)
     if "nodes" in known:
         report["nodes"] = score(predicted["nodes"], known["nodes"].steps, options.max_edge)
-    else:
+    else:  # what a trajectory took bounds the truth from above: it cannot show that a short edge is long
+        report |= {"false_short_edges": None, "false_short_edge_rate": None}
         report["above_upper_bound_rate"] = float((predicted["pairs"] > 1.1 * known["pairs"].steps + 1).mean())
     reached = np.isfinite(drives.taken)
     near = reached & (drives.taken <= 20)
     for key, chosen in {"realised": reached, "realised_to_20": near}.items():
         expected = distance.paired(drives.pairs.states[chosen], drives.pairs.goals[chosen])
         report[key] = score(expected, drives.taken[chosen], options.max_edge)
-    visited = np.concatenate([trajectory.states for trajectory in trained.trajectories])
+    visited = np.concatenate([trajectory.states for trajectory in trained.data.trajectories])
     some = visited[rng.integers(len(visited), size=options.pairs)]
-    here = distance.paired(some, trained.goal_of(some))
+    here = distance.paired(some, trained.data.goal_of(some))
     within = float((here <= 1.0).mean())
     report["to_where_it_is"] = {"within_1_step": within, "mean": float(here.mean()), "max": float(here.max())}
     worst = "nodes" if "nodes" in known else "pairs"
@@ -181,21 +181,20 @@ def _draw_worst(trained: Run, reports: dict[str, Any], truth: bool) -> Figure:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from thalweg.envs.loading import load_env
     from thalweg.envs.walls_of import walls_of
     from thalweg.planner.evaluation import pictures
 
-    env = load_env(trained.env, **trained.env_kwargs)
+    env = trained.make_env()
     walls = walls_of(env)
     env.close()
-    visited = np.concatenate([trajectory.goals for trajectory in trained.trajectories])
+    visited = np.concatenate([trajectory.goals for trajectory in trained.data.trajectories])
     shown = visited if walls is None else np.concatenate([visited, walls.reshape(-1, 2)])
     figure = Figure(figsize=(5 * len(reports), 5), layout="constrained")
     for axes, (name, report) in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True):
         pictures.show_all(axes, shown)
         pictures.draw_walls(axes, walls)
         for edge in report["worst_edges"]:
-            start = trained.goal_of(np.array(edge["state"]))
+            start = trained.data.goal_of(np.array(edge["state"]))
             pictures.draw_edge(axes, start, np.array(edge["goal"]), f"{edge['predicted']:.0f}/{edge['true'] or np.inf:.0f}")
         axes.set_aspect("equal")
         axes.set_title(f"{name}: worst short edges, predicted/{'true' if truth else 'taken'}")
@@ -204,7 +203,10 @@ def _draw_worst(trained: Run, reports: dict[str, Any], truth: bool) -> Figure:
 
 def table(env: str, reports: dict[str, dict[str, Any]]) -> str:
     """The audit as lines of text."""
-    lines = [f"{env:<24}{'spearman':>9}{'rel. error':>11}{'false short':>12}{'on nodes':>10}{'realised':>9}{'triangle':>9}"]
+    from thalweg.planner.evaluation.table import heading
+
+    lines = heading(env, 24)
+    lines[-1] += f"{'spearman':>9}{'rel. error':>11}{'false short':>12}{'on nodes':>10}{'realised':>9}{'triangle':>9}"
     for name, report in reports.items():
         nodes = report.get("nodes", {}).get("false_short_edge_rate")
         lines.append(
@@ -213,6 +215,18 @@ def table(env: str, reports: dict[str, dict[str, Any]]) -> str:
             f"{report['realised_to_20']['median_relative_error']:>9.3f}{report['triangle_violation_rate']:>9.4f}"
         )
     return "\n".join(lines)
+
+
+def spoken(controller: dict[str, dict[str, Any]]) -> str:
+    """How far the agent can be trusted, alone and along routes, in one line."""
+
+    def trusted(report: dict[str, Any]) -> str:
+        if report["longest_sure_edge"]:
+            return f"99 % of goals up to {report['longest_sure_edge']} steps away"
+        nearest = report["success_by_distance"][0]
+        return f"99 % of goals at no distance ({nearest['success']:.0%} of those {nearest['from']} to {nearest['to']} steps away)"
+
+    return f"the agent reaches {trusted(controller['bare'])}; led along routes, {trusted(controller['routed'])}"
 
 
 def _rate(value: float | None) -> str:

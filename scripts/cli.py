@@ -6,16 +6,13 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from thalweg.bar import progress_bar
 from thalweg.planner.errors import UsageError, unknown_name
 from thalweg.scripts.arguments import parse
-from thalweg.scripts.progress import progress_bar
 
 __all__ = [
-    "DISTANCES",
-    "PLANNERS",
-    "Follow",
     "UsageError",
     "check_file_of",
     "check_ranges",
@@ -104,7 +101,9 @@ def parse_seeds(text: str) -> list[int]:
     except ValueError:
         seeds = []
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise UsageError(f"--seeds {text!r} is not understood; write a:b (a < b), n for 0:n, or 1,5,9 (7, alone); none twice")
+        raise UsageError(
+            f"--seeds {text!r} is not understood; write 100 (for 0:100), a:b (a < b) or 1,5,9 (7, alone), none twice"
+        )
     if len(seeds) > MOST_SEEDS or max(seeds) >= 2**32:
         raise UsageError(f"--seeds {text!r} are too many or too large; at most {MOST_SEEDS:,}, each below 2**32")
     return seeds
@@ -152,9 +151,3 @@ def make_folder(path: Path, option: str = "--out") -> None:
     except (OSError, ValueError) as error:  # a name that holds a zero byte is the latter
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{option} {path} cannot be a folder to write in ({reason}); name another") from None
-
-
-# how a plan is driven: along the clear way through its links, or one waypoint after the other
-Follow = Literal["route", "waypoints"]
-PLANNERS = ("none", "box", "replay", "spread", "ellipse", "cvae", "energy", "roadmap", "visited", "trajectory", "oracle")
-DISTANCES = ("euclidean", "q_value", "distributional", "quasimetric", "local", "ensemble", "oracle")

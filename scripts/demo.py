@@ -1,18 +1,23 @@
-"""The main job: train the two point-mass worlds side by side, evaluate, draw, and write one report."""
+"""The main job: train the two point-mass worlds side by side, evaluate, draw, and write one report.
+
+Example: python -m scripts.demo --out runs/demo
+"""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from thalweg.scripts.cli import UsageError, make_folder, run
-from thalweg.scripts.runs import Run, load_run
+from thalweg.scripts.cli import UsageError, run
+from thalweg.scripts.demo_folder import renew
+
+if TYPE_CHECKING:
+    from thalweg.planner.run.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +51,13 @@ class Options:
 
 def main(options: Options) -> None:
     began = time.perf_counter()
-    if options.out.exists() and any(options.out.iterdir()):
-        if not (options.out / "u").is_dir():
-            raise UsageError(f"--out {options.out} holds something other than a demo; name another folder")
-        shutil.rmtree(options.out)
-    make_folder(options.out)
+    renew(options.out, [world.folder for world in WORLDS])
     _side_by_side("train", options.out, [_training(world, options) for world in WORLDS], [w.steps for w in WORLDS])
     _side_by_side("evaluate", options.out, [_evaluation(world, options) for world in WORLDS], None)
     summary = {world.env: json.loads((options.out / world.folder / "summary.json").read_text()) for world in WORLDS}
-    sections = [_section(world, load_run(options.out / world.folder), summary[world.env]) for world in WORLDS]
+    from thalweg.runs import load
+
+    sections = [_section(world, load(options.out / world.folder), summary[world.env]) for world in WORLDS]
     figures = {"worlds": summary, "minutes": (time.perf_counter() - began) / 60, "peak_bytes_at_most": _peak(options.out)}
     _write_report(options.out, sections, figures)
     _print_tables(options.out, figures)
@@ -127,14 +130,15 @@ def _section(world: World, trained: Run, summary: dict[str, Any]) -> Any:
     import numpy as np
     from matplotlib.figure import Figure
 
+    from thalweg.pictures import draw_plan
     from thalweg.planner.evaluation import pictures
     from thalweg.planner.evaluation.report import Section, figure_to_png
-    from thalweg.scripts.plan import plan_and_draw
 
     settings: dict[str, Any] = {"max_episode_steps": 400}
     if world.difficulty is not None:
         settings["difficulty"] = world.difficulty
-    plan, picture, _ = plan_and_draw(trained, "energy", _PICTURED_SEED, 100, settings)
+    view = draw_plan(trained.at(**settings), "energy", _PICTURED_SEED)
+    plan, picture = view.drive.plan, view.figure
     (trained.folder / "plan.png").write_bytes(figure_to_png(picture))
     curve = np.array(_curve(trained.folder / "progress.csv")).reshape(-1, 2)
     curves = Figure(figsize=(6, 3))
@@ -167,7 +171,7 @@ def _write_report(out: Path, sections: list[Any], figures: dict[str, Any]) -> No
 
 
 def _print_tables(out: Path, figures: dict[str, Any]) -> None:
-    from thalweg.scripts.evaluate import table
+    from thalweg.planner.evaluation.table import table
 
     for env, summary in figures["worlds"].items():
         print(table(env, summary))

@@ -189,17 +189,19 @@ def _film(options: Options, toy: Toy, sampling: SamplingConfig) -> None:
     """Points moving down from the proposal, as many as can be told apart."""
     import torch
 
-    from thalweg.envs.frames import save_gif
+    from thalweg.envs.frames import gif_bytes
     from thalweg.planner.energy.sampling import descend
     from thalweg.planner.energy.toys.pictures import film_descent
     from thalweg.planner.energy.toys.recipes import NO_CONTEXT, SAMPLINGS
+    from thalweg.planner.storage import replace_file
 
     config = sampling if sampling.method == "descent" else SAMPLINGS["descent"]
     model, context = toy.model, toy.model.see(NO_CONTEXT)
     begin = model.proposal.sample(context, 400, torch.Generator().manual_seed(options.seed))
     trail = descend(model.energy, begin, context, config.descent_steps, config.descent_rate, config.tolerance)
     frames = film_descent(model, toy.density, [model.denormalise(points[0]) for points in trail])
-    save_gif([*frames, *[frames[-1]] * 10], options.out / "descent.gif", 10)  # rests for a second
+    film = gif_bytes([*frames, *[frames[-1]] * 10], 10)  # rests for a second
+    replace_file(options.out / "descent.gif", film)
 
 
 def _settings(options: Options, energy: EnergyConfig, sampling: SamplingConfig) -> dict[str, Any]:
@@ -208,16 +210,17 @@ def _settings(options: Options, energy: EnergyConfig, sampling: SamplingConfig) 
 
 
 def _write(folder: Path, name: str, content: dict[str, Any]) -> None:
-    from thalweg.planner.storage import json_to_bytes
+    from thalweg.planner.storage import json_to_bytes, replace_file
 
-    (folder / name).write_bytes(json_to_bytes(content))
+    replace_file(folder / name, json_to_bytes(content))
 
 
 def _draw(folder: Path, figures: dict[str, Figure]) -> None:
     from thalweg.planner.evaluation.report import figure_to_png
+    from thalweg.planner.storage import replace_file
 
     for name, figure in figures.items():
-        (folder / name).write_bytes(figure_to_png(figure))
+        replace_file(folder / name, figure_to_png(figure))
 
 
 def table(toys: dict[str, Toy]) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from thalweg.planner.data.trajectories import Trajectory, typical_step
 from thalweg.planner.distances.local import LocalDistanceConfig, LocalWays, fit_local_ways
 from thalweg.planner.distances.quasimetric import Quasimetric, QuasimetricDistanceConfig, fit_quasimetric
+from thalweg.planner.goal_space import GoalSpace
 from thalweg.planner.many_maps.layout import Layout
 
 from .local_view import Surroundings
@@ -70,7 +71,7 @@ class WaysOfOneMap(nn.Module):
     def __init__(self, goal_size: int) -> None:
         super().__init__()
         self.quasimetric = Quasimetric(goal_size, QuasimetricDistanceConfig())
-        self.surroundings = Surroundings() if goal_size == 2 else None
+        self.surroundings = Surroundings() if GoalSpace(goal_size).has_pictures else None
         self.requires_grad_(False)
         for parameter in self.quasimetric.layers[-1].parameters():
             nn.init.zeros_(parameter)  # before anything is learnt, every way takes 0 steps

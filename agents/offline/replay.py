@@ -20,7 +20,7 @@ def replay_of(run: Path, config: AgentConfig, batch: Any, seed: int) -> Callable
     DamagedError if the run holds no replay, ValueError if it is of another env.
     """
     steps = stored_steps(run)
-    model = GoalSAC(BatchVecEnv(batch), config, steps, seed)
+    model = GoalSAC(env=BatchVecEnv(batch), config=config, total_steps=steps, seed=seed)
     restore_replay(model, run)
     buffer = model.replay_buffer
 

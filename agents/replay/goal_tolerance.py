@@ -23,6 +23,10 @@ class GoalTest:
         self._env = env
         self.scale = 1.0
 
+    def ask(self, env: VecEnv) -> None:
+        """Another env of the same kind."""
+        self._env = env
+
     def rewards(self, achieved: Array, goals: Array) -> Array:
         """(B, G), (B, G) -> (B,): 0 where the goal is reached even at `scale` times the offset from it, else -1."""
         return self._rewards(achieved, goals, self.scale)

@@ -70,7 +70,7 @@ class HerBuffer(DictReplayBuffer):
         self.num_added = 0  # steps of all envs, those overwritten since among them
         self.rng = np.random.default_rng(0)
 
-    def seed(self, seed: int) -> None:
+    def seed(self, seed: int | None) -> None:
         self.rng = np.random.default_rng(seed)
 
     def add(  # type: ignore[override]
@@ -97,7 +97,7 @@ class HerBuffer(DictReplayBuffer):
 
     def sample(self, batch_size: int, env: VecNormalize | None = None, batches: int = 1) -> HerSamples:  # type: ignore[override]
         """So many batches, one after the other: drawn at once, each takes 0.4 of the time."""
-        rows = self.rng.integers(self._num_stored * self.n_envs, size=batches * batch_size)
+        rows = self.rng.integers(self.num_stored * self.n_envs, size=batches * batch_size)
         observations = {key: _at_rows(values, rows) for key, values in self.observations.items()}
         next_observations = {key: _at_rows(values, rows) for key, values in self.next_observations.items()}
         achieved, goals = next_observations["achieved_goal"], observations["desired_goal"]
@@ -151,7 +151,9 @@ class HerBuffer(DictReplayBuffer):
         For use while collecting. Next to it among *all* stored states: among a few random ones the nearest is often behind a
         wall, and agents of a dense maze spent their practice pushing against walls. In a map that is new there is none.
         """
-        if self._index is None or self._num_stored * self.n_envs > _REBUILD * len(self._index):
+        if self.num_stored == 0:  # a training that goes on without what it had stored
+            return achieved.copy(), np.zeros(len(achieved), dtype=bool)
+        if self._index is None or self.num_stored * self.n_envs > _REBUILD * len(self._index):
             self._index = self._indexed()
         rows, known = self._index.one_next_to(achieved, maps, self.rng)
         return self.goals_at(self.future_places(rows, least=1)[0]), known
@@ -218,24 +220,48 @@ class HerBuffer(DictReplayBuffer):
     def _random_rows(self, maps: NDArray, count: int) -> NDArray:
         """(B,) -> (B, count) random stored transitions of these maps."""
         if self.layout is None:
-            return self.rng.integers(self._num_stored * self.n_envs, size=(len(maps), count))
+            return self.rng.integers(self.num_stored * self.n_envs, size=(len(maps), count))
         if self._index is None or not self._index.holds(maps):
             self._index = self._indexed()
         return self._index.some_of(maps, count, self.rng)
 
     def _indexed(self) -> PlaceIndex:
-        maps = self.maps[: self._num_stored].reshape(-1)
+        maps = self.maps[: self.num_stored].reshape(-1)
         return PlaceIndex(self.stored("achieved_goal").reshape(len(maps), -1), maps, self.layout is not None)
 
     def content(self) -> dict[str, NDArray]:
-        """All that has been stored, for `restore`. ValueError if the buffer has wrapped: its oldest steps are gone."""
-        if self.full and self.pos != 0:
-            raise ValueError("the replay buffer has overwritten its oldest steps; only one as long as the training can be saved")
+        """All that is stored, for `restore`. Of a buffer that has wrapped, the oldest step comes first."""
         arrays = {name: getattr(self, name) for name in self._columns}
         arrays |= {f"observations/{key}": values for key, values in self.observations.items()}
         arrays |= {f"next_observations/{key}": values for key, values in self.next_observations.items()}
-        stored = {name: values[: self._num_stored] for name, values in arrays.items()}
+        stored = {name: values[: self.num_stored] for name, values in arrays.items()}
+        if self.full and self.pos != 0:
+            oldest = self.pos
+            # of the oldest episode the beginning may be gone: it begins where what is left of it does
+            after = np.arange(self.buffer_size)[:, None] >= oldest
+            stored["first_step"] = np.where(after, np.maximum(self.first_step, oldest), self.first_step)
+            for name in ("first_step", "last_step"):
+                stored[name] = (stored[name] - oldest) % self.buffer_size
+            stored = {name: np.roll(values, -oldest, axis=0) for name, values in stored.items()}
         return stored | {"arrival_scale": np.array(self.goal_test.scale)}
+
+    def grow(self, num_steps: int) -> None:
+        """Make room for so many steps of each env, where there is less; places get other numbers.
+
+        ValueError if steps have been overwritten: then what is stored has no beginning to go on from.
+        """
+        if num_steps <= self.buffer_size:
+            return
+        if self.full and self.pos != 0:
+            raise ValueError("a replay buffer that has overwritten its oldest steps cannot grow")
+        stored, was_full = self.num_stored, self.full
+        for name in ("maps", *_COLUMNS):
+            setattr(self, name, _longer(getattr(self, name), num_steps, stored))
+        for part in (self.observations, self.next_observations):
+            part.update({key: _longer(values, num_steps, stored) for key, values in part.items()})
+        self.buffer_size, self.pos, self.full = num_steps, stored, False
+        if was_full:  # the episodes that the old end cut stay cut
+            self._episode_start[:] = self.pos
 
     def restore(self, content: dict[str, NDArray]) -> None:
         """Put the `content` of another buffer into this empty one; new episodes follow. ValueError if it does not fit."""
@@ -264,31 +290,46 @@ class HerBuffer(DictReplayBuffer):
 
     def stored(self, key: str) -> Array:
         """(N, n_envs, ...): what has been stored so far of one observation key."""
-        return self.observations[key][: self._num_stored]
+        return self.observations[key][: self.num_stored]
 
     def moves(self) -> Array:
         """(N, n_envs, G): how far each stored step moved the achieved goal."""
-        return self.next_observations["achieved_goal"][: self._num_stored] - self.stored("achieved_goal")
+        return self.next_observations["achieved_goal"][: self.num_stored] - self.stored("achieved_goal")
 
     def trajectories(self) -> list[Trajectory]:
-        """The episodes, cut where they were cut by the buffer's end, as trajectories of at least two states."""
-        states, goals = self.stored("observation"), self.stored("achieved_goal")
+        """The episodes, cut where they were cut by the buffer's end, as trajectories of at least two states; actions are the
+        env's."""
+        states, goals, actions = self.stored("observation"), self.stored("achieved_goal"), self._env_actions()
         trajectories = []
         for env in range(self.n_envs):
             for first in np.unique(self.first_step[: len(states), env]):
                 last = self.last_step[first, env]
                 if last > first:
                     part = slice(first, last + 1)
-                    trajectories.append(Trajectory(states[part, env].copy(), goals[part, env].copy()))
+                    done = actions[first:last, env].copy()
+                    trajectories.append(Trajectory(states[part, env].copy(), goals[part, env].copy(), done))
         return trajectories
+
+    def _env_actions(self) -> Array:
+        """(N, n_envs, A): stored in [-1, 1], said in the env's own units."""
+        low, high = self.action_space.low, self.action_space.high  # type: ignore[attr-defined]  # SAC admits Boxes alone
+        return (low + 0.5 * (self.actions[: self.num_stored] + 1.0) * (high - low)).astype(np.float32)
 
     @property
     def _columns(self) -> tuple[str, ...]:
         return _COLUMNS if self.layout is None else (*_COLUMNS, "maps")
 
     @property
-    def _num_stored(self) -> int:
+    def num_stored(self) -> int:
+        """Steps of each env."""
         return self.buffer_size if self.full else self.pos
+
+
+def _longer(values: NDArray, num_steps: int, stored: int) -> NDArray:
+    """(T, ...) -> (num_steps, ...), the stored ones in front."""
+    longer = np.zeros((num_steps, *values.shape[1:]), dtype=values.dtype)
+    longer[:stored] = values[:stored]
+    return longer
 
 
 def _at_rows(values: NDArray, rows: NDArray) -> NDArray:

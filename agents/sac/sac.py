@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -20,10 +21,16 @@ from ..config import AgentConfig
 from ..features.embedding_cache import FreshCodes, PlaceCodes
 from ..features.geodesic_prior import WaysOfOneMap
 from ..finite import NotFiniteError
+from ..goal_vec_env import goal_vec_env
+from ..model_file import Place, read_learnt, read_model, write_model
+from ..precision import warn_of_slow_bfloat16
 from ..replay.batch import HerSamples, Inputs
 from ..replay.her_buffer import HerBuffer
 from ..replay.memory_check import check_memory
 from .policy import GoalActorCritic, network_settings
+from .practice import Practice
+from .pursuits import Pursuits
+from .sb3_arguments import PASSED_ON, check_policy, settings_of
 from .update import Codes, Entropy, SacUpdate
 
 # Env steps in a row, at least, before there are updates: step by step, what acts pushes what learns out of the processor's
@@ -40,11 +47,17 @@ class GoalSAC(SAC):
     - While collecting, most goals pursued are near ones from the buffer: plans are chains of short links, so the short
       links are what must be practised.
     - The update does the same arithmetic with less work (`SacUpdate`); updates come after at least 16 env steps in a row.
+    - `save` writes no pickle. So `GoalSAC.load` reads what it wrote, and `SAC.load` cannot.
+
+    The usual arguments of SAC are taken, or refused in one line that names the way; what else can be set is in `config`, and an
+    argument goes before its field there. `env` may be a goal env of gymnasium, its id, or a `VecEnv`. The replay has room for
+    `total_steps` env steps, or `buffer_size`, or, if neither is given, grows with each `learn`. `learning_rate` may be a
+    function of the progress that remains, 1 to 0. ValueError or TypeError for what cannot be.
     """
 
     policy: GoalActorCritic
     replay_buffer: HerBuffer
-    log_ent_coef: Any  # always learned here, so never None; Any because SB3 declares it None-able
+    log_ent_coef: Any  # never None; Any because SB3 declares it None-able
     ent_coef_optimizer: Any
     target_entropy: Any
     critic_target: Any
@@ -52,35 +65,49 @@ class GoalSAC(SAC):
     critic: Any
     _last_obs: Any  # dict observations only
 
-    def __init__(self, env: VecEnv, config: AgentConfig, total_steps: int, seed: int, device: str = "cpu", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        policy: str | type[GoalActorCritic] = "MultiInputPolicy",
+        env: Any = None,
+        learning_rate: float | Callable[[float], float] | None = None,
+        *,
+        config: AgentConfig | None = None,
+        total_steps: int | None = None,
+        buffer_size: int | None = None,
+        ent_coef: str | float = "auto_0.1",
+        policy_kwargs: dict[str, Any] | None = None,
+        seed: int | None = None,
+        device: torch.device | str = "cpu",
+        **sb3: Any,
+    ) -> None:
+        check_policy(policy)
+        if not isinstance(ent_coef, str) and ent_coef <= 0:
+            raise ValueError(f"ent_coef must be positive, or 'auto', got {ent_coef}")
+        env = goal_vec_env(env)
+        config = settings_of(config or AgentConfig(num_envs=env.num_envs), env.num_envs, learning_rate, policy_kwargs, sb3)
         self.config = config
         self.layout = layout_of(env)
-        self._practice: np.ndarray | None = None  # (n_envs, G) goals pursued instead of the env's own
-        self._practising = np.zeros(env.num_envs, dtype=bool)
-        self._pursued_for = np.zeros(env.num_envs, dtype=np.int64)  # env steps since the goal was drawn
+        self._scheduled = callable(learning_rate)
+        self.fixed_size = buffer_size
+        self._grows = total_steps is None and buffer_size is None
         at_once = config.updates_per_step * env.num_envs  # updates after one step of all envs ...
         period = max(1, round(1 / at_once))  # ... or one update after so many ...
-        rounds = math.ceil(STEPS_IN_A_ROW / env.num_envs / period) * period  # ... and so often that there is a row of env steps
-        # Nothing is overwritten, though a training that was broken off within a row begins another when it goes on. And there is
-        # room for one step more: where the last one ended, the first of a training that goes on begins, so that in both the place
-        # has the same number.
-        buffer_size = (math.ceil(total_steps / env.num_envs) + rounds) * env.num_envs
-        observation_space = env.observation_space
-        assert isinstance(observation_space, spaces.Dict)  # for the type checker; the guard admits no other
-        goal_size = spaces.flatdim(observation_space["desired_goal"])
-        kept = PlaceCodes.kept_of(WaysOfOneMap(goal_size)) if self.layout is None else 0
-        check_memory(observation_space, env.action_space, buffer_size, kept, get_device(device))
+        # ... and so often that there is a row of env steps
+        self._rounds = math.ceil(STEPS_IN_A_ROW / env.num_envs / period) * period
+        room = buffer_size if buffer_size is not None else self._room_for(total_steps or 0, env.num_envs) * env.num_envs
+        _check_memory(env.observation_space, env.action_space, self.layout, room, device)
+        warn_of_slow_bfloat16(config.precision, str(device))
         super().__init__(
             GoalActorCritic,
             env,
-            learning_rate=config.learning_rate,
-            buffer_size=buffer_size,
+            learning_rate=learning_rate if self._scheduled else config.learning_rate,  # type: ignore[arg-type]
+            buffer_size=room,
             learning_starts=config.warmup_steps,
             batch_size=config.batch_size,
             tau=config.tau,
             gamma=config.discount,
-            train_freq=rounds,
-            gradient_steps=max(1, round(at_once * rounds)),
+            train_freq=self._rounds,
+            gradient_steps=max(1, round(at_once * self._rounds)),
             replay_buffer_class=HerBuffer,
             replay_buffer_kwargs={
                 "env": env,
@@ -89,22 +116,45 @@ class GoalSAC(SAC):
                 "nearby_share": config.nearby_share,
                 "layout": self.layout,
             },
-            ent_coef="auto_0.1",
+            ent_coef=ent_coef,
             policy_kwargs=network_settings(config.hidden, config.discount, spaces.flatdim(env.action_space), self.layout),
             seed=seed,
             device=device,
-            **kwargs,
+            **{name: value for name, value in sb3.items() if name in PASSED_ON},
         )
         self.replay_buffer.seed(seed)
+
+    def _room_for(self, total_steps: int, num_envs: int) -> int:
+        """Steps of each env.
+
+        Nothing is overwritten, though a training that was broken off within a row begins another when it goes on. And there is
+        room for one step more: where the last one ended, the first of a training that goes on begins, so that in both the place
+        has the same number.
+        """
+        return math.ceil(total_steps / num_envs) + self._rounds
+
+    def make_room(self, num_steps: int) -> None:
+        """Let the replay hold so many steps of each env, if it grows; ReplayMemoryError if there is no memory for them."""
+        if not self._grows or num_steps <= self.replay_buffer.buffer_size:
+            return
+        _check_memory(self.observation_space, self.action_space, self.layout, num_steps * self.n_envs, self.device)
+        self.replay_buffer.grow(num_steps)
+        self.buffer_size = num_steps * self.n_envs
+        self._codes = self._codes_of_places()
+        self._sac_update.ask(self._codes)
+        self.tensors_have_moved()
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """SAC's update (arXiv:1812.05905) with an entropy-free critic target; logs the last batch's losses."""
         if self._n_updates == 0:
             self._fit_statistics()
         extractor = self.actor.features_extractor
-        if self.num_timesteps >= extractor.ways.growth * int(extractor.visited):
+        known, held = int(extractor.visited), self.replay_buffer.num_added * self.n_envs
+        # of a training that goes on without what it had stored, as much must come in first as the ways are of
+        if self.num_timesteps >= extractor.ways.growth * known and held >= known:
             self._fit_ways()
-        self._update_learning_rate([self.actor.optimizer, self.critic.optimizer, self.ent_coef_optimizer])
+        optimizers = [self.actor.optimizer, self.critic.optimizer]
+        self._update_learning_rate([*optimizers, self.ent_coef_optimizer] if self._learns_entropy else optimizers)
         for first in range(0, gradient_steps, _BATCHES_AT_ONCE):
             batches = min(gradient_steps - first, _BATCHES_AT_ONCE)
             losses = self._update(self.replay_buffer.sample(batch_size, batches=batches), batches)
@@ -126,29 +176,85 @@ class GoalSAC(SAC):
         self._last_obs = self.env.reset()
         self._last_episode_starts = np.ones(self.env.num_envs, dtype=bool)
 
-    def restore_statistics(self, episodes: list[dict[str, Any]], successes: list[bool]) -> None:
-        """The recent episodes that the log's averages are over."""
+    @property
+    def learning_rate_now(self) -> float:
+        """Of a schedule, what it says of the progress there is; where that is 0, what it began with."""
+        return float(self.lr_schedule(self._current_progress_remaining)) or self.config.learning_rate
+
+    @property
+    def pursuits(self) -> Pursuits:
+        """How the pursuits of goals ended while collecting; its text says in one line what was learnt."""
+        return self.practice.pursuits
+
+    def dump_logs(self) -> None:
+        for name, outcomes in self.pursuits.rows():
+            if outcomes:
+                self.logger.record(f"rollout/success_{name}", float(np.mean(outcomes)))
+        super().dump_logs()
+
+    def restore_statistics(self, episodes: list[dict[str, Any]], successes: list[bool], pursuits: dict[str, list[bool]]) -> None:
+        """The recent episodes and pursuits that the log's averages are over."""
         self.ep_info_buffer = deque(episodes, maxlen=self._stats_window_size)
         self.ep_success_buffer = deque(successes, maxlen=self._stats_window_size)
+        self.pursuits.restore(pursuits)
 
-    def set_parameters(self, *args: Any, **kwargs: Any) -> None:
-        super().set_parameters(*args, **kwargs)
-        self.optimizers_were_loaded()
+    def set_parameters(self, load_path_or_dict: Any, exact_match: bool = True, device: torch.device | str = "auto") -> None:
+        """From what `get_parameters` gave, or from a file that `save` wrote. DamagedError for another file."""
+        if isinstance(load_path_or_dict, dict):
+            super().set_parameters(load_path_or_dict, exact_match, device)
+            self.tensors_have_moved()
+        else:
+            read_learnt(self, load_path_or_dict)
 
-    def optimizers_were_loaded(self) -> None:
-        """What they hold lies elsewhere now than an update that was recorded on a GPU knows."""
-        self._sac_update.launch_anew()
+    def tensors_have_moved(self) -> None:
+        """What they hold, or the codes of places, lies elsewhere now than an update that was recorded on a GPU knows."""
+        self._sac_update.launch_anew(at_once=not self._scheduled)
+
+    def save(self, path: Place, exclude: Iterable[str] | None = None, include: Iterable[str] | None = None) -> None:
+        """Write all that `load` needs to go on learning: a zip of safetensors, arrays and JSON, which `SAC.load` cannot read.
+
+        What is stored to learn from is by far the most of it, and left out with `exclude=["replay_buffer"]`. FloatingPointError,
+        naming the tensor, if a weight is not finite.
+        """
+        write_model(self, path, with_replay="replay_buffer" not in set(exclude or ()) - set(include or ()))
+
+    @classmethod
+    def load(  # type: ignore[override]  # its arguments are SB3's, but for the objects of a pickle
+        cls, path: Place, env: Any = None, device: torch.device | str = "auto", **kwargs: Any
+    ) -> Self:
+        """The model that `save` wrote. Without an env it predicts, and can be given one by `set_env`.
+
+        `learn(..., reset_num_timesteps=False)` goes on. Where another number of envs is stepped at once, the stored replay does
+        not fit: it is left out, with a warning. `kwargs` are arguments of GoalSAC, in place of those it was made with; a schedule
+        of learning rates has to be given again. DamagedError for another file, ValueError for an env of other spaces.
+        """
+        return read_model(cls, path, env, device, kwargs)
+
+    def set_env(self, env: Any, force_reset: bool = True) -> None:
+        """ValueError unless it is a goal env of the same spaces, as many at once."""
+        env = goal_vec_env(env)
+        if env.num_envs != self.n_envs:
+            raise ValueError(
+                f"this model steps {self.n_envs} envs at once, got {env.num_envs}; GoalSAC.load(path, env) takes any number"
+            )
+        super().set_env(env, force_reset)
+        self.replay_buffer.goal_test.ask(env)
 
     def save_replay_buffer(self, *args: Any, **kwargs: Any) -> None:
         """Refused (ValueError), as is `load_replay_buffer`: stable-baselines3's file is a pickle, which can run code."""
-        raise ValueError("a pickled replay can run code; scripts.train writes another kind, and --resume goes on with it")
+        raise ValueError(
+            "a pickled replay can run code; `save` writes the replay, too, without one, and scripts.train, whose --resume goes on"
+        )
 
     load_replay_buffer = save_replay_buffer
 
-    def _setup_learn(self, *args: Any, **kwargs: Any) -> Any:
+    def _setup_learn(self, total_timesteps: int, *args: Any, **kwargs: Any) -> Any:
         """Where stable-baselines3 resets the envs, no episode goes on."""
+        if self.env is None:
+            raise ValueError("this model was loaded without an env; give it one: set_env(env), or GoalSAC.load(path, env)")
         before = self._last_obs
-        result = super()._setup_learn(*args, **kwargs)
+        result = super()._setup_learn(total_timesteps, *args, **kwargs)
+        self.make_room(self.replay_buffer.num_stored + self._room_for(total_timesteps, self.n_envs))
         if self._last_obs is not before:
             self._break_off()
         return result
@@ -156,24 +262,28 @@ class GoalSAC(SAC):
     def _break_off(self) -> None:
         self.replay_buffer.begin_episodes()
         self._codes.forget()
-        self._practice = None
-        self._practising[:] = False
-        self._pursued_for[:] = 0
-
-    def _excluded_save_params(self) -> list[str]:
-        # the buffer is not saved either, from which the codes follow, and whose settings hold the env
-        return [*super()._excluded_save_params(), "_codes", "_sac_update", "replay_buffer_kwargs"]
+        self.practice.break_off()
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        ways = self.actor.features_extractor.ways
-        # a place's code in many maps holds nothing that would have to be worked out
-        self._codes: Codes = PlaceCodes(self.replay_buffer, ways) if self.layout is None else FreshCodes(ways, self.device)
+        self.practice = Practice(self.replay_buffer, self.config, self.n_envs)
+        self._codes = self._codes_of_places()
+        self._learns_entropy = isinstance(self.ent_coef, str) and self.ent_coef.startswith("auto")
+        if not self._learns_entropy:  # a weight that stays is one whose optimiser takes no steps
+            self.log_ent_coef = torch.log(torch.full((1,), float(self.ent_coef), device=self.device)).requires_grad_()
+        rate = self.lr_schedule(1) if self._learns_entropy else 0.0
         # fused, in place of stable-baselines3's: quicker, and its steps are counted where the weights are
-        self.ent_coef_optimizer = torch.optim.Adam([self.log_ent_coef], lr=self.lr_schedule(1), fused=True)
+        self.ent_coef_optimizer = torch.optim.Adam([self.log_ent_coef], lr=rate, fused=True)
         entropy = Entropy(self.log_ent_coef, self.ent_coef_optimizer, float(self.target_entropy))
         dtype = getattr(torch, self.config.precision)
         self._sac_update = SacUpdate(self.policy, self._codes, entropy, self.gamma, self.tau, dtype)
+        if self._scheduled:  # a recorded update keeps its learning rate
+            self.tensors_have_moved()
+
+    def _codes_of_places(self) -> Codes:
+        ways = self.actor.features_extractor.ways
+        # a place's code in many maps holds nothing that would have to be worked out
+        return PlaceCodes(self.replay_buffer, ways) if self.layout is None else FreshCodes(ways, self.device)
 
     def _update(self, samples: HerSamples, batches: int = 1) -> dict[str, Tensor]:
         """One update with each of so many batches."""
@@ -214,39 +324,27 @@ class GoalSAC(SAC):
         """
         if self.num_timesteps < learning_starts:
             return super()._sample_action(learning_starts, action_noise, n_envs)
-        self._last_obs = {**self._last_obs, "desired_goal": self._pursued_goals(self._last_obs)}
+        pursued = self.practice.pursued(self._last_obs, np.asarray(self._last_episode_starts))
+        self._last_obs = {**self._last_obs, "desired_goal": pursued}
         actions = self.policy.explore(self._last_obs, self._codes.now(self._last_obs))
         if action_noise is not None:
             actions = np.clip(actions + action_noise(), -1.0, 1.0)
         return self.policy.unscale_action(actions), actions
-
-    def _pursued_goals(self, observations: dict[str, np.ndarray]) -> np.ndarray:
-        """(n_envs, G): per env its practice goal, or its own.
-
-        Drawn anew at each episode's start, on arrival, and when it has been pursued for long: in episodes of hundreds of
-        steps an agent that cannot reach its goal yet would stand at a wall for most of its training.
-        """
-        achieved, own = observations["achieved_goal"], observations["desired_goal"]
-        if self._practice is None:
-            self._practice = own.copy()
-            fresh = np.ones(len(own), dtype=bool)
-        else:
-            arrived = self._practising & (self.replay_buffer.goal_test.rewards(achieved, self._practice) == 0.0)
-            fresh = arrived | self._last_episode_starts | (self._pursued_for >= self.config.practice_steps)
-        if fresh.any():
-            maps = self.replay_buffer.numbers_of(observations["observation"][fresh])
-            practised = self.replay_buffer.rng.random(fresh.sum()) < self.config.practice_share
-            self._practice[fresh], known = self.replay_buffer.practice_goals(achieved[fresh], maps)
-            self._practising[fresh] = practised & known
-            self._pursued_for[fresh] = 0
-        self._pursued_for += 1
-        return np.where(self._practising[:, None], self._practice, own)
 
     def _store_transition(
         self, replay_buffer: Any, buffer_action: Any, new_obs: Any, reward: Any, dones: Any, infos: Any
     ) -> None:
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
         self._last_episode_starts = dones
+        self.practice.end_episodes(dones, infos)
+
+
+def _check_memory(
+    observation_space: Any, action_space: spaces.Space, layout: Layout | None, buffer_size: int, device: torch.device | str
+) -> None:
+    goal_size = spaces.flatdim(observation_space["desired_goal"])
+    kept = PlaceCodes.kept_of(WaysOfOneMap(goal_size)) if layout is None else 0
+    check_memory(observation_space, action_space, buffer_size, kept, get_device(device))
 
 
 def layout_of(env: VecEnv) -> Layout | None:

@@ -74,6 +74,10 @@ class SacUpdate:
         if at_once and self._entropy.log_weight.device.type == "cuda":
             self._first, self._second = in_one_launch(self._gradients), in_one_launch(self._steps)
 
+    def ask(self, codes: Codes) -> None:
+        """Others from now on; `launch_anew` is needed then."""
+        self._codes = codes
+
     def gradients(self, batch: Inputs) -> Tensor:
         """Of the critics, which are not changed yet -> their loss ()."""
         return self._first(*batch)

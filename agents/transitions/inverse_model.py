@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from thalweg.planner.fitting import adam, constant, descend, seeded
 from thalweg.planner.networks.mlp import mlp
 
 Array = NDArray[np.floating]
@@ -21,23 +22,25 @@ class InverseModel:
         self._middle, self._half = (high + low) / 2, (high - low) / 2
         self._action_low, self._action_high = action_low, action_high
         self._unit: Array | None = None  # (D,) root mean square of the moves, once there are some
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self._network = mlp(2 * len(low), 64, 2, len(action_low))
-        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=_RATE, fused=True)
+        self._optimizer = adam(self._network.parameters(), _RATE)  # its momenta are kept from one update to the next
 
     def update(self, before: Array, after: Array, actions: Array, train_steps: int, seed: int) -> None:
-        """Learn on from (N, D), (N, D), (N, A), old and new. Moves are measured by those of the first call."""
+        """Learn on from (N, D), (N, D), (N, A), old and new. Moves are measured by those of the first call.
+
+        DivergedError if the loss diverges.
+        """
         if self._unit is None:
             self._unit = np.maximum(np.sqrt(np.square(after - before).mean(axis=0)), 1e-12)
         seen, wanted = self._seen(before, after), torch.as_tensor(np.asarray(actions, np.float32))
         generator = torch.Generator().manual_seed(seed)
-        for _ in range(train_steps):
+
+        def loss(step: int) -> torch.Tensor:
             row = torch.randint(len(seen), (_BATCH,), generator=generator)
-            loss = (self._network(seen[row]) - wanted[row]).square().mean()
-            self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self._optimizer.step()
+            return (self._network(seen[row]) - wanted[row]).square().mean()
+
+        descend(self._optimizer, loss, train_steps, what="the inverse model", schedule=constant)
 
     @torch.no_grad()
     def action(self, place: Array, target: Array) -> Array:

@@ -1,11 +1,13 @@
-"""Every state with every goal, for models that are asked row by row."""
+"""Every state with every goal, for models that are asked row by row; and arrays as networks take them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 Array = NDArray[np.floating]
 
@@ -25,3 +27,9 @@ def all_pairs(paired: Callable[[Array, Array], Array], states: Array, goals: Arr
     """(N, S), (M, G) -> (N, M): `paired` of every state with every goal."""
     rows, columns = (index.ravel() for index in np.indices((len(states), len(goals))))
     return paired(states[rows], goals[columns]).reshape(len(states), len(goals))
+
+
+def tensor_of(values: Array) -> Tensor:
+    """(...) -> (...) float32. A copy only where rows run backwards, which torch does not take."""
+    array = np.asarray(values, dtype=np.float32)
+    return torch.as_tensor(array.copy() if min(array.strides, default=0) < 0 else array)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +14,13 @@ from torch import Tensor, nn
 from ..data.trajectories import typical_step
 from ..energy.model import generator_from
 from ..experience import Experience
+from ..fitting import OnStep, adam, counted_on, descend, ignore, seeded
 from ..networks.mlp import mlp
 from ..networks.place_features import PlaceWaves
+from ..networks.stored import State, reading
 from ..samplers.cvae import CvaeSampler
+from ..samplers.cvae_networks import CvaeConfig
+from .batching import tensor_of
 
 Array = NDArray[np.floating]
 
@@ -36,6 +40,7 @@ class ConnectivityDistanceConfig:
     train_steps: int = 1_500
     batch_size: int = 64  # anchors
     learning_rate: float = 2e-3  # falls to 0 along a cosine
+    sampler: CvaeConfig = field(default_factory=CvaeConfig)  # of the one that imagines nodes
 
     def __post_init__(self) -> None:
         for name in ("within", "negatives", "hidden", "entries", "waves", "train_steps", "batch_size"):
@@ -85,58 +90,63 @@ class ConnectivityDistance:
     network: Connectivity
     goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
     config: ConnectivityDistanceConfig
-    Config: ClassVar = ConnectivityDistanceConfig
 
     @classmethod
     def fit(
-        cls,
-        sampler: CvaeSampler,
-        experience: Experience,
-        config: ConnectivityDistanceConfig | None = None,
-        on_step: Callable[[int, float], None] = lambda step, loss: None,
+        cls, experience: Experience, config: ConnectivityDistanceConfig | None = None, on_step: OnStep = ignore
     ) -> ConnectivityDistance:
-        """ValueError if no trajectory has two states; FloatingPointError if the loss diverges."""
+        """Learns a `CvaeSampler` first, for the imagined nodes, from `experience.paths`: it needs another distance.
+
+        ValueError if no trajectory has two states, or no two states can be joined; DivergedError if a loss diverges.
+        """
         config = config if config is not None else ConnectivityDistanceConfig()
-        rng = np.random.default_rng(experience.seed)
         pairs = _Successors(experience, config.within)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(experience.seed)
+        sampler = CvaeSampler.fit(experience, config.sampler, on_step)
+        rng = np.random.default_rng(experience.seed)
+        with seeded(experience.seed):
             network = Connectivity(experience.goals.shape[1], config)
         network.places.fit(experience.goals, typical_step(experience.trajectories))
-        _train(network, sampler, pairs, config, rng, on_step)
+        _train(network, sampler, pairs, config, rng, counted_on(on_step, config.sampler.train_steps))
         network.eval().requires_grad_(False)
         network.log_weights.copy_(_log_weights(network, pairs, config.within, rng))
         return cls(network, experience.goal_of, config)
 
+    @classmethod
+    def steps_to_fit(cls, experience: Experience, config: ConnectivityDistanceConfig | None = None) -> int:
+        """Gradient steps of `fit`: how often it calls `on_step`."""
+        config = config if config is not None else ConnectivityDistanceConfig()
+        return config.sampler.train_steps + config.train_steps
+
     @torch.no_grad()
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) env steps, 1 to `within`, or inf."""
-        return self._steps(self.network.log_weight(_tensor(self.goal_of(states)), _tensor(goals)))
+        return self._steps(self.network.log_weight(tensor_of(self.goal_of(states)), tensor_of(goals)))
 
     @torch.no_grad()
     def paired(self, states: Array, goals: Array) -> Array:
         """(B, S), (B, G) -> (B,)"""
-        return self._steps(self.network.log_weight(_tensor(self.goal_of(states))[:, None], _tensor(goals)[:, None])[:, 0, 0])
+        return self._steps(self.network.log_weight(tensor_of(self.goal_of(states))[:, None], tensor_of(goals)[:, None])[:, 0, 0])
 
     def _steps(self, log_weights: Tensor) -> Array:
         known = self.network.log_weights.numpy()
         return np.interp(log_weights.numpy(), known, np.arange(1, len(known) + 1), right=np.inf).astype(np.float32)
 
-    def tensors(self) -> dict[str, Tensor]:
-        return self.network.state_dict()
-
-    def settings(self) -> dict[str, Any]:
-        return asdict(self.config)
+    def state(self) -> State:
+        """Weights, and the settings with the size of a goal; what `from_state` reads."""
+        return self.network.state_dict(), {**asdict(self.config), "goal_size": len(self.network.places.low)}
 
     @classmethod
-    def from_tensors(
-        cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], goal_of: Callable[[Array], Array]
+    def from_state(
+        cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], experience: Experience
     ) -> ConnectivityDistance:
-        """KeyError, TypeError or RuntimeError where they do not fit."""
-        config = ConnectivityDistanceConfig(**settings)
-        network = Connectivity(len(tensors["places.low"]), config)
-        network.load_state_dict(dict(tensors))
-        return cls(network.eval().requires_grad_(False), goal_of, config)
+        """OtherVersionError where they do not fit."""
+        with reading("connectivity distance"):
+            own = dict(settings)
+            size, sampler = own.pop("goal_size"), CvaeConfig(**own.pop("sampler"))
+            config = ConnectivityDistanceConfig(**own, sampler=sampler)
+            network = Connectivity(size, config)
+            network.load_state_dict(dict(tensors))
+        return cls(network.eval().requires_grad_(False), experience.goal_of, config)
 
 
 class _Successors:
@@ -163,26 +173,21 @@ def _train(
     pairs: _Successors,
     config: ConnectivityDistanceConfig,
     rng: np.random.Generator,
-    on_step: Callable[[int, float], None],
+    on_step: OnStep,
 ) -> None:
     nodes = _nodes(sampler, pairs.goals, rng)
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.train_steps)
-    for step in range(config.train_steps):
+
+    def loss(step: int) -> Tensor:
         rows = rng.choice(pairs.first, size=config.batch_size)
         anchors = pairs.goals[rows]
         negatives = _some_nearby(nodes, anchors, config.negatives, pairs.reach, rng)
-        starts, positives = _tensor(anchors), _tensor(pairs.after(rows, rng))
+        starts, positives = tensor_of(anchors), tensor_of(pairs.after(rows, rng))
         scores = network.score(starts, positives)  # (B, B): those of other anchors serve as negatives, too
-        drawn = network.score(starts[:, None], _tensor(negatives))[:, 0]  # (B, negatives)
-        loss = torch.nn.functional.cross_entropy(torch.cat([scores, drawn], dim=1), torch.arange(len(rows)))
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the connectivity loss is {loss.item()} at step {step}; lower learning_rate")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        on_step(step + 1, loss.item())
+        drawn = network.score(starts[:, None], tensor_of(negatives))[:, 0]  # (B, negatives)
+        return torch.nn.functional.cross_entropy(torch.cat([scores, drawn], dim=1), torch.arange(len(rows)))
+
+    optimizer = adam(network.parameters(), config.learning_rate)
+    descend(optimizer, loss, config.train_steps, what="the connectivity distance", on_step=on_step)
 
 
 def _nodes(sampler: CvaeSampler, goals: Array, rng: np.random.Generator) -> Array:
@@ -193,7 +198,7 @@ def _nodes(sampler: CvaeSampler, goals: Array, rng: np.random.Generator) -> Arra
     with both, and the places that other anchors reach, 0.2 %.
     """
     starts, ends, visited = (goals[rng.integers(len(goals), size=_NODES // 2)] for _ in range(3))
-    imagined = sampler.model.imagine(_tensor(starts), _tensor(ends), _tensor(starts[:, :0]), generator_from(rng)).numpy()
+    imagined = sampler.model.imagine(tensor_of(starts), tensor_of(ends), tensor_of(starts[:, :0]), generator_from(rng)).numpy()
     return np.concatenate([imagined, visited])
 
 
@@ -218,10 +223,6 @@ def _log_weights(network: Connectivity, pairs: _Successors, within: int, rng: np
         if len(rows) == 0:  # no trajectory is so long
             break
         rows = rng.choice(rows, size=_MEASURED)
-        weights = network.log_weight(_tensor(pairs.goals[rows])[:, None], _tensor(pairs.goals[rows + steps])[:, None])
+        weights = network.log_weight(tensor_of(pairs.goals[rows])[:, None], tensor_of(pairs.goals[rows + steps])[:, None])
         known.append(float(weights.quantile(_STRAIGHT)))
     return torch.as_tensor(np.maximum.accumulate(known + known[-1:] * (within - len(known))))
-
-
-def _tensor(places: Array) -> Tensor:
-    return torch.as_tensor(np.asarray(places, dtype=np.float32))

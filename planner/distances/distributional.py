@@ -5,15 +5,18 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..experience import Experience
+from ..fitting import OnStep, adam, constant, descend, ignore, seeded
 from ..networks.place_features import PlaceWaves
-from .batching import all_pairs, in_parts
+from ..networks.stored import State, reading
+from .batching import all_pairs, in_parts, tensor_of
 
 Array = NDArray[np.floating]
 
@@ -58,44 +61,34 @@ class DistributionalDistance:
     Where a return saturates with the discount, a distribution over undiscounted steps does not: its last bin absorbs.
     """
 
-    network: nn.Module
+    network: _Network
     act: Callable[[Array, Array], Array]  # (B, S), (B, G) -> (B, A), the policy that the steps are counted under
     goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
     config: DistributionalDistanceConfig
-    Config: ClassVar = DistributionalDistanceConfig
 
     @classmethod
     def fit(
-        cls,
-        sample: Callable[[int], Transitions],
-        act: Callable[[Array, Array], Array],
-        goal_of: Callable[[Array], Array],
-        config: DistributionalDistanceConfig,
-        seed: int,
-        on_step: Callable[[], None] = lambda: None,
+        cls, experience: Experience, config: DistributionalDistanceConfig | None = None, on_step: OnStep = ignore
     ) -> DistributionalDistance:
-        """Evaluate the policy on a replay of transitions; `sample` draws a relabelled batch."""
-        torch.manual_seed(seed)
-        first = sample(10_000)
-        network = _Network(first.states.shape[1], first.goals.shape[1], first.actions.shape[1], config)
-        network.fit(first)
-        target = copy.deepcopy(network)
-        optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-        for _ in range(config.train_steps):
-            batch = sample(config.batch_size)
-            with torch.no_grad():
-                actions = torch.as_tensor(act(batch.next_states.numpy(), batch.goals.numpy()))
-                following = target(batch.next_states, batch.next_places, actions, batch.goals).softmax(dim=1)
-                wanted = one_step_later(following, batch.arrived)
-            logits = network(batch.states, batch.places, batch.actions, batch.goals)
-            loss = -(wanted * logits.log_softmax(dim=1)).sum(dim=1).mean()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            with torch.no_grad():
-                torch._foreach_lerp_(list(target.parameters()), list(network.parameters()), config.tau)
-            on_step()
-        return cls(network.eval(), act, goal_of, config)
+        """Evaluate the agent's policy on its own replay.
+
+        ValueError if there is neither an agent nor a replay; DivergedError if the loss diverges.
+        """
+        config = config if config is not None else DistributionalDistanceConfig()
+        act = _actions_of(experience)
+        if experience.world is None:
+            raise ValueError("the distributional distance learns from an agent's replay, and there is none; take quasimetric")
+        with experience.world.replay() as sample, seeded(experience.seed):
+            first: Transitions = sample(10_000)
+            network = _Network(first.states.shape[1], first.goals.shape[1], first.actions.shape[1], config)
+            network.fit(first)
+            _train(network, sample, act, config, on_step)
+        return cls(network.eval().requires_grad_(False), act, experience.goal_of, config)
+
+    @classmethod
+    def steps_to_fit(cls, experience: Experience, config: DistributionalDistanceConfig | None = None) -> int:
+        """Gradient steps of `fit`: how often it calls `on_step`."""
+        return (config if config is not None else DistributionalDistanceConfig()).train_steps
 
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) expected env steps in [1, bins]; inf where the last bin is the likeliest."""
@@ -108,32 +101,68 @@ class DistributionalDistance:
     @torch.no_grad()
     def _expected(self, states: Array, goals: Array) -> Array:
         parts = (states, self.goal_of(states), self.act(states, goals), goals)
-        chances = self.network(*(torch.as_tensor(values, dtype=torch.float32) for values in parts)).softmax(dim=1)
+        chances = self.network(*(tensor_of(values) for values in parts)).softmax(dim=1)
         count = torch.arange(1, self.config.bins + 1, dtype=torch.float32)
         expected = (chances * count).sum(dim=1)
         expected[chances.argmax(dim=1) == self.config.bins - 1] = torch.inf
         return expected.numpy()
 
-    def tensors(self) -> dict[str, Tensor]:
-        return self.network.state_dict()
-
-    def settings(self) -> dict[str, Any]:
-        return asdict(self.config)
+    def state(self) -> State:
+        """Weights, and the settings with the sizes; what `from_state` reads."""
+        return self.network.state_dict(), {**asdict(self.config), **self.network.sizes}
 
     @classmethod
-    def from_tensors(
-        cls,
-        tensors: Mapping[str, Tensor],
-        settings: Mapping[str, Any],
-        act: Callable[[Array, Array], Array],
-        goal_of: Callable[[Array], Array],
+    def from_state(
+        cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], experience: Experience
     ) -> DistributionalDistance:
-        config = DistributionalDistanceConfig(**settings)
-        state_size, goal_size = len(tensors["state_mean"]), len(tensors["places.low"])
-        others = state_size + goal_size + 2 * PlaceWaves(goal_size, _WAVES).size
-        network = _Network(state_size, goal_size, tensors["layers.0.weight"].shape[1] - others, config)
-        network.load_state_dict(dict(tensors))
-        return cls(network.eval(), act, goal_of, config)
+        """OtherVersionError where they do not fit, as those of the first edition; ValueError if there is no agent."""
+        act = _actions_of(experience)
+        with reading("distributional distance"):
+            own = dict(settings)
+            sizes = {name: own.pop(name) for name in ("state_size", "goal_size", "action_size")}
+            config = DistributionalDistanceConfig(**own)
+            network = _Network(**sizes, config=config)
+            network.load_state_dict(dict(tensors))
+        return cls(network.eval().requires_grad_(False), act, experience.goal_of, config)
+
+
+def _actions_of(experience: Experience) -> Callable[[Array, Array], Array]:
+    """(B, S), (B, G) -> (B, A): what the agent does, without noise."""
+    agent, goal_of = experience.agent, experience.goal_of
+    if agent is None:
+        raise ValueError("the distributional distance counts an agent's steps, and there is none; take quasimetric")
+
+    def act(states: Array, goals: Array) -> Array:
+        observation = {"observation": states, "achieved_goal": goal_of(states), "desired_goal": goals}
+        return agent.predict(observation, deterministic=True)[0]
+
+    return act
+
+
+def _train(
+    network: _Network,
+    sample: Callable[[int], Transitions],
+    act: Callable[[Array, Array], Array],
+    config: DistributionalDistanceConfig,
+    on_step: OnStep,
+) -> None:
+    target = copy.deepcopy(network)
+
+    def loss(step: int) -> Tensor:
+        batch = sample(config.batch_size)
+        with torch.no_grad():
+            actions = torch.as_tensor(act(batch.next_states.numpy(), batch.goals.numpy()))
+            following = target(batch.next_states, batch.next_places, actions, batch.goals).softmax(dim=1)
+            wanted = one_step_later(following, batch.arrived)
+        logits = network(batch.states, batch.places, batch.actions, batch.goals)
+        return -(wanted * logits.log_softmax(dim=1)).sum(dim=1).mean()
+
+    @torch.no_grad()
+    def follow(step: int) -> None:
+        torch._foreach_lerp_(list(target.parameters()), list(network.parameters()), config.tau)
+
+    optimizer, what = adam(network.parameters(), config.learning_rate), "the distributional distance"
+    descend(optimizer, loss, config.train_steps, what=what, schedule=constant, after=follow, on_step=on_step)
 
 
 def one_step_later(chances: Tensor, arrived: Tensor) -> Tensor:
@@ -154,6 +183,7 @@ class _Network(nn.Module):
 
     def __init__(self, state_size: int, goal_size: int, action_size: int, config: DistributionalDistanceConfig) -> None:
         super().__init__()
+        self.sizes = {"state_size": state_size, "goal_size": goal_size, "action_size": action_size}
         self.places = PlaceWaves(goal_size, _WAVES)
         self.register_buffer("state_mean", torch.zeros(state_size))
         self.register_buffer("state_scale", torch.ones(state_size))

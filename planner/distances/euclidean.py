@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.trajectories import Trajectory
+from ..data.trajectories import typical_step
+from ..experience import Experience
+from ..fitting import OnStep, ignore
 
 Array = NDArray[np.floating]
 
@@ -21,13 +23,12 @@ class EuclideanDistance:
     step_length: float  # goal units per env step
 
     @classmethod
-    def fit(cls, data: Sequence[Trajectory], goal_of: Callable[[Array], Array]) -> EuclideanDistance:
-        """The speed is the 95th percentile over all steps. ValueError if nothing moves."""
-        moves = np.concatenate([np.linalg.norm(np.diff(trajectory.goals, axis=0), axis=1) for trajectory in data])
-        step_length = float(np.quantile(moves, 0.95)) if len(moves) else 0.0
+    def fit(cls, experience: Experience, config: None = None, on_step: OnStep = ignore) -> EuclideanDistance:
+        """The speed is a `typical_step`. ValueError if nothing moves."""
+        step_length = typical_step(experience.trajectories)
         if step_length == 0:
             raise ValueError("no trajectory moves; a speed cannot be told")
-        return cls(goal_of, step_length)
+        return cls(experience.goal_of, step_length)
 
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) env steps, at least 1."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ..data.trajectories import Trajectory
+from ..experience import Experience
+from ..fitting import OnStep, ignore
 from ..graph.visited_graph import visited_graph
 from ..protocols import DistanceModel
 
@@ -36,15 +37,15 @@ class JoinedDistance:
         object.__setattr__(self, "_all_joined", bool((self.part == self.part[0]).all()))
 
     @classmethod
-    def fit(cls, distance: DistanceModel, goal_of: Callable[[Array], Array], data: Sequence[Trajectory]) -> JoinedDistance:
-        """ValueError if nothing moves."""
-        places = np.concatenate([trajectory.goals for trajectory in data])
+    def fit(cls, experience: Experience, config: None = None, on_step: OnStep = ignore) -> JoinedDistance:
+        """`experience.distance`, joined. ValueError if nothing moves."""
+        data, places = experience.trajectories, experience.goals
         part = connected_components(visited_graph(data)[0], directed=False)[1].astype(np.intp)
         firsts = np.cumsum([0] + [len(trajectory) for trajectory in data[:-1]])
         stayed = np.bincount(part[firsts], minlength=part.max() + 1)
         large = stayed[part] >= min(_LEAST_TRAJECTORIES, stayed.max())
         part[~large] = part[large][cKDTree(places[large]).query(places[~large])[1]]
-        return cls(distance, goal_of, cKDTree(places), part)
+        return cls(experience.distance, experience.goal_of, cKDTree(places), part)
 
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) env steps; inf where no way is known."""

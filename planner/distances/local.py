@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +15,13 @@ from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from ..data.trajectories import GoalEntries, Trajectory, typical_step
+from ..experience import Experience
+from ..fitting import OnStep, adam, counted_on, descend, ignore, seeded
 from ..graph.visited_graph import visited_graph
 from ..many_maps.layout import Layout, clearest, look_up
 from ..many_maps.local_links import LINK, links_of_map
+from ..networks.stored import State, reading
+from .batching import tensor_of
 
 Array = NDArray[np.floating]
 
@@ -115,20 +119,19 @@ class LocalDistance:
 
     network: LocalWays
     goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
-    Config: ClassVar = LocalDistanceConfig
 
     @classmethod
-    def fit(
-        cls,
-        data: Sequence[Trajectory],
-        goal_of: Callable[[Array], Array],
-        layout: Layout,
-        config: LocalDistanceConfig,
-        seed: int,
-        on_step: Callable[[], None] = lambda: None,
-    ) -> LocalDistance:
-        """ValueError if nothing moves."""
-        return cls(fit_local_ways(data, layout, config, seed, on_step), goal_of)
+    def fit(cls, experience: Experience, config: LocalDistanceConfig | None = None, on_step: OnStep = ignore) -> LocalDistance:
+        """ValueError if nothing moves, or states show no picture of their map; DivergedError if the loss diverges."""
+        config = config if config is not None else LocalDistanceConfig()
+        network = fit_local_ways(experience.trajectories, _layout_of(experience), config, experience.seed, on_step)
+        return cls(network, experience.goal_of)
+
+    @classmethod
+    def steps_to_fit(cls, experience: Experience, config: LocalDistanceConfig | None = None) -> int:
+        """Gradient steps of `fit`, at most: how often it calls `on_step`."""
+        config = config if config is not None else LocalDistanceConfig()
+        return config.rounds * config.steps_for(experience.data.num_states)
 
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) env steps, at least 1; inf beyond the reach. Only pairs within it are looked at."""
@@ -148,25 +151,30 @@ class LocalDistance:
     @torch.no_grad()
     def _told(self, states: Array, rows: NDArray[np.intp], goals: Array) -> Array:
         """(N, S), (P,) which of them, (P, G) -> (P,): each state's surroundings are looked at once."""
-        pictures = torch.as_tensor(self.network.layout.pictures(states), dtype=torch.float32)
-        here, there = (torch.as_tensor(places, dtype=torch.float32) for places in (self.goal_of(states), goals))
+        pictures = tensor_of(self.network.layout.pictures(states))
+        here, there = tensor_of(self.goal_of(states)), tensor_of(goals)
         seen = self.network.see(pictures, here)
         steps = self.network(pictures[rows], seen[rows], here[rows], there).clamp(min=1.0)
         return torch.where(self.network.hold(pictures[rows], there), steps, torch.inf).numpy()
 
-    def tensors(self) -> dict[str, Tensor]:
-        return self.network.state_dict()
-
-    def settings(self) -> dict[str, Any]:
-        return asdict(self.network.config)
+    def state(self) -> State:
+        """Weights and settings; what `from_state` reads."""
+        return self.network.state_dict(), asdict(self.network.config)
 
     @classmethod
-    def from_tensors(
-        cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], goal_of: Callable[[Array], Array], layout: Layout
-    ) -> LocalDistance:
-        network = LocalWays(layout, LocalDistanceConfig(**settings))
-        network.load_state_dict(dict(tensors))
-        return cls(network.eval(), goal_of)
+    def from_state(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], experience: Experience) -> LocalDistance:
+        """OtherVersionError where they do not fit; ValueError if states show no picture of their map."""
+        layout = _layout_of(experience)
+        with reading("local distance"):
+            network = LocalWays(layout, LocalDistanceConfig(**settings))
+            network.load_state_dict(dict(tensors))
+        return cls(network.eval().requires_grad_(False), experience.goal_of)
+
+
+def _layout_of(experience: Experience) -> Layout:
+    if experience.layout is None:
+        raise ValueError("states show no picture of their map, which the local distance needs; take another")
+    return experience.layout
 
 
 def fit_local_ways(
@@ -174,9 +182,9 @@ def fit_local_ways(
     layout: Layout,
     config: LocalDistanceConfig,
     seed: int,
-    on_step: Callable[[], None] = lambda: None,
+    on_step: OnStep = ignore,
 ) -> LocalWays:
-    """Learn from the shortest ways over what was visited in each map. ValueError if nothing moves.
+    """Learn from the shortest ways over what was visited in each map. ValueError if nothing moves, DivergedError as in `descend`.
 
     Few places of a map are visited, and ways over them are longer than need be, or not known at all. But surroundings repeat
     from map to map: among all ways gone in the like of them, a low quantile is a way well gone (quantile regression; Koenker
@@ -186,8 +194,7 @@ def fit_local_ways(
     step_length = typical_step(data)
     if step_length == 0:
         raise ValueError("no trajectory moves; there are no ways to learn")
-    with torch.random.fork_rng():  # it may be the agent's training that asks
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = LocalWays(layout, config)
     network.pace.fill_(network.reach / step_length)
     states, places = (np.concatenate([getattr(trajectory, part) for trajectory in data]) for part in ("states", "goals"))
@@ -206,7 +213,7 @@ def fit_local_ways(
             break
         maps = np.repeat(np.flatnonzero([graph.nnz > 0 for _, graph in ways]), [len(steps) for _, _, steps in pairs])
         here, there, steps = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-        _train(network, (pictures, maps, here, there, steps), train_steps, rng, on_step)
+        _train(network, (pictures, maps, here, there, steps), train_steps, rng, counted_on(on_step, past * train_steps))
     return network.eval().requires_grad_(False)
 
 
@@ -241,20 +248,16 @@ def _train(
     pairs: tuple[Array, NDArray[np.intp], Array, Array, Array],
     train_steps: int,
     rng: np.random.Generator,
-    on_step: Callable[[], None],
+    on_step: OnStep,
 ) -> None:
     config = network.config
     pictures, maps, here, there, steps = (torch.as_tensor(part) for part in pairs)
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, train_steps)
-    for _ in range(train_steps):
+
+    def loss(step: int) -> Tensor:
         rows = torch.as_tensor(rng.integers(len(steps), size=config.batch_size))
         own = pictures[maps[rows]]
         told = network(own, network.see(own, here[rows]), here[rows], there[rows])
         errors = (told - steps[rows]) / (steps[rows] + _NEAR)
-        loss = torch.maximum((1 - config.quantile) * errors, -config.quantile * errors).mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        on_step()
+        return torch.maximum((1 - config.quantile) * errors, -config.quantile * errors).mean()
+
+    descend(adam(network.parameters(), config.learning_rate), loss, train_steps, what="the local distance", on_step=on_step)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from ..experience import Experience
+from ..fitting import OnStep, ignore
+from ..networks.stored import State, reading
 from .batching import all_pairs, in_parts
 
 Array = NDArray[np.floating]
@@ -41,7 +45,35 @@ class QValueDistance:
 
     q_values: Callable[[Array, Array], Array]  # (B, S), (B, G) -> (K, B) returns of the policy's own action
     config: QValueDistanceConfig
-    Config: ClassVar = QValueDistanceConfig
+
+    @classmethod
+    def fit(cls, experience: Experience, config: QValueDistanceConfig | None = None, on_step: OnStep = ignore) -> QValueDistance:
+        """The critics are the agent's own; what is measured is the pace, by drives to goals nearby (`World.drives_nearby`).
+
+        ValueError if there is no agent with critics, or none of its drives can be had.
+        """
+        q_values, discount = _critics_of(experience)
+        config = replace(config if config is not None else QValueDistanceConfig(discount=discount), pace=1.0)
+        if experience.world is None:
+            raise ValueError("the agent's pace cannot be measured: there is no env to drive in; take quasimetric")
+        try:
+            drives = experience.world.drives_nearby(experience)
+        except ValueError as error:
+            raise ValueError(f"the agent's pace cannot be measured: {error}") from None
+        expected = cls(q_values, config).paired(drives.pairs.states, drives.pairs.goals)
+        return cls(q_values, replace(config, pace=measured_pace(expected, drives.taken)))
+
+    def state(self) -> State:
+        """No weights, which are the agent's, and the settings; what `from_state` reads."""
+        return {}, asdict(self.config)
+
+    @classmethod
+    def from_state(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], experience: Experience) -> QValueDistance:
+        """OtherVersionError where the settings do not fit; ValueError if there is no agent with critics."""
+        q_values, _ = _critics_of(experience)
+        with reading("q_value distance"):
+            config = QValueDistanceConfig(**settings)
+        return cls(q_values, config)
 
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) expected env steps, at least 1; inf where critics expect `max_steps` or more."""
@@ -53,6 +85,15 @@ class QValueDistance:
         steps = q_to_steps(q, self.config.discount, self.config.max_steps)
         paced = np.maximum(np.float32(self.config.pace) * steps, np.float32(1.0))
         return np.where(steps < self.config.max_steps, paced, np.float32(np.inf))
+
+
+def _critics_of(experience: Experience) -> tuple[Callable[[Array, Array], Array], float]:
+    """(B, S), (B, G) -> (K, B), and their discount."""
+    agent: Any = experience.agent
+    if not (hasattr(agent, "q_values") and hasattr(agent, "discount")):
+        raise ValueError("the q_value distance asks an agent's critics, and there are none; take quasimetric")
+    goal_of = experience.goal_of
+    return lambda states, goals: agent.q_values(states, goal_of(states), goals), agent.discount
 
 
 def measured_pace(predicted: Array, taken: Array) -> float:

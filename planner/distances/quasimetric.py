@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..data.trajectories import Trajectory
+from ..experience import Experience
+from ..fitting import OnStep, adam, descend, ignore, seeded
 from ..graph.visited_graph import visited_graph
 from ..networks.place_features import PlaceGrids, PlaceWaves
+from ..networks.stored import State, reading, with_sizes
 from .batching import in_parts
 from .geodesic_pairs import ShortestWays
 
@@ -128,19 +131,20 @@ class QuasimetricDistance:
     network: Quasimetric
     goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
     config: QuasimetricDistanceConfig
-    Config: ClassVar = QuasimetricDistanceConfig
 
     @classmethod
     def fit(
-        cls,
-        data: Sequence[Trajectory],
-        goal_of: Callable[[Array], Array],
-        config: QuasimetricDistanceConfig,
-        seed: int,
-        on_step: Callable[[], None] = lambda: None,
+        cls, experience: Experience, config: QuasimetricDistanceConfig | None = None, on_step: OnStep = ignore
     ) -> QuasimetricDistance:
-        """ValueError if nothing moves."""
-        return cls(fit_quasimetric(data, config, seed, on_step), goal_of, config)
+        """ValueError if nothing moves; DivergedError if the loss diverges."""
+        config = config if config is not None else QuasimetricDistanceConfig()
+        network = fit_quasimetric(experience.trajectories, config, experience.seed, on_step)
+        return cls(network, experience.goal_of, config)
+
+    @classmethod
+    def steps_to_fit(cls, experience: Experience, config: QuasimetricDistanceConfig | None = None) -> int:
+        """Gradient steps of `fit`: how often it calls `on_step`."""
+        return (config if config is not None else QuasimetricDistanceConfig()).steps_for(experience.data.num_states)
 
     @torch.inference_mode()
     def pairwise(self, states: Array, goals: Array) -> Array:
@@ -170,39 +174,40 @@ class QuasimetricDistance:
         places = torch.as_tensor(np.concatenate([starts, goals]), dtype=torch.float32)
         return self.network(places).split([len(states), len(goals)])
 
-    def tensors(self) -> dict[str, Tensor]:
-        return self.network.state_dict()
-
-    def settings(self) -> dict[str, Any]:
-        return asdict(self.config)
+    def state(self) -> State:
+        """Weights, and the settings with the size of a goal; what `from_state` reads."""
+        return self.network.state_dict(), {**asdict(self.config), "goal_size": len(self.network.waves.low)}
 
     @classmethod
-    def from_tensors(
-        cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], goal_of: Callable[[Array], Array]
+    def from_state(
+        cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], experience: Experience
     ) -> QuasimetricDistance:
-        config = QuasimetricDistanceConfig(**settings)
-        network = Quasimetric(len(tensors["waves.low"]), config)
-        network.load_state_dict(dict(tensors))
-        return cls(network.eval(), goal_of, config)
+        """OtherVersionError where they do not fit."""
+        with reading("quasimetric distance"):
+            own, sizes = with_sizes(settings, goal_size=experience.goals.shape[1])
+            config = QuasimetricDistanceConfig(**own)
+            network = Quasimetric(sizes["goal_size"], config)
+            network.load_state_dict(dict(tensors))
+        return cls(network.eval().requires_grad_(False), experience.goal_of, config)
 
 
 def fit_quasimetric(
     data: Sequence[Trajectory],
     config: QuasimetricDistanceConfig,
     seed: int,
-    on_step: Callable[[], None] = lambda: None,
+    on_step: OnStep = ignore,
     start: Quasimetric | None = None,
 ) -> Quasimetric:
-    """Learn the ways over all visited places, from random weights or from those of `start`. ValueError if nothing moves.
+    """Learn the ways over all visited places, from random weights or from those of `start`.
 
+    ValueError if nothing moves; DivergedError if the loss diverges.
     Where what was visited has grown beyond what `start` sees, all it knows is moved: still nearer than random weights.
     """
     rng = np.random.default_rng(seed)
     places = np.concatenate([trajectory.goals for trajectory in data])
     graph, step_length = visited_graph(data)
     ways = ShortestWays.search(graph, places, config.landmarks, config.marks, config.reach, rng)
-    with torch.random.fork_rng():  # it may be the agent's training that asks
-        torch.manual_seed(seed)
+    with seeded(seed):
         network = Quasimetric(places.shape[1], config)
     if start is not None:
         network.load_state_dict(start.state_dict())
@@ -218,7 +223,7 @@ def _train(
     ways: ShortestWays,
     config: QuasimetricDistanceConfig,
     rng: np.random.Generator,
-    on_step: Callable[[], None],
+    on_step: OnStep,
 ) -> None:
     """Relative errors count, a near pair's as much as a far one's.
 
@@ -227,11 +232,9 @@ def _train(
     lie far from their neighbours, too, and in a maze of 15 cells as many goals were lost as were won.
     """
     points = torch.as_tensor(places.astype(np.float32))
-    train_steps = config.steps_for(len(places))
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, train_steps)
     half = max(config.batch_size // (2 * _FOR_EACH), 1)  # of the rows of a step: ways from, and ways to
-    for _ in range(train_steps):
+
+    def loss(step: int) -> Tensor:
         drawn, steps = ways.draw(half, _FOR_EACH, rng)
         embedded = network(points[drawn])  # (2 half, 2 + _FOR_EACH, groups, entries)
         marks, others = embedded[:, :2, None], embedded[:, None, 2:]
@@ -239,9 +242,7 @@ def _train(
         true = torch.as_tensor(steps)
         joined = true.isfinite()
         errors = (gaps[joined] - true[joined]) / (true[joined] + _NEAR)
-        loss = torch.nn.functional.smooth_l1_loss(errors, torch.zeros_like(errors), beta=0.1)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        on_step()
+        return torch.nn.functional.smooth_l1_loss(errors, torch.zeros_like(errors), beta=0.1)
+
+    optimizer = adam(network.parameters(), config.learning_rate)
+    descend(optimizer, loss, config.steps_for(len(places)), what="the quasimetric distance", on_step=on_step)

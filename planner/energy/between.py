@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..fitting import OnStep, ignore
 from ..many_maps.layout import Layout
 from .config import EnergyConfig, ProposalConfig, SamplingConfig
 from .model import EnergyModel, generator_from
@@ -41,7 +42,7 @@ class BetweenModel:
         visited: Array,
         config: EnergyConfig,
         seed: int,
-        on_step: Callable[[int, float], None] = lambda step, loss: None,
+        on_step: OnStep = ignore,
         step_length: float | None = None,
     ) -> BetweenModel:
         """Learn from paths (N, L, G) at equal arc lengths, weights (N,) >= 0 and visited goals (M, G), all env units.
@@ -67,7 +68,7 @@ class BetweenModel:
         layout: Layout,
         config: EnergyConfig,
         seed: int,
-        on_step: Callable[[int, float], None] = lambda step, loss: None,
+        on_step: OnStep = ignore,
     ) -> BetweenModel:
         """As `fit`, from paths (N, L, 2) in many maps, whose pictures are (N, X Y); it then serves in others.
 
@@ -162,9 +163,7 @@ class BetweenModel:
         return lambda candidates, context: self.model.network.each(candidates, context)[:, kind]
 
 
-def _train(
-    model: EnergyModel, paths: Array, weights: Array, pictures: Array, seed: int, on_step: Callable[[int, float], None]
-) -> None:
+def _train(model: EnergyModel, paths: Array, weights: Array, pictures: Array, seed: int, on_step: OnStep) -> None:
     points, chances = model.normalise(paths), torch.as_tensor(weights)
     seen = 2 * torch.as_tensor(pictures, dtype=torch.float32) - 1  # (N, P), or (N, 0)
     per_way = model.config.points_per_way

@@ -104,6 +104,24 @@ class EnergyConfig:
         return cls(**{**settings, "proposal": ProposalConfig(**proposal)})
 
 
+@dataclass(frozen=True, kw_only=True)
+class EnergyArchitecture:
+    """What an energy model is of; stored beside its settings."""
+
+    size: int  # entries of a point
+    context_size: int  # entries of a context
+    between: bool = False  # a context is (start, goal, ..., u)
+    centres: int = 0  # of the proposal's kernels
+    features: int = 0  # learnt about each of the squares of start and goal; 0: there are no squares
+    picture: tuple[int, int] | None = None  # of a map, in which a context ends
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> EnergyArchitecture:
+        """From what `asdict` gave, or JSON made of it."""
+        picture = settings["picture"]
+        return cls(**{**settings, "picture": None if picture is None else (int(picture[0]), int(picture[1]))})
+
+
 UNUSED_IN_MAPS = {"octaves", "latents", "proposal", "proposal_batch", "points_per_way", "noise"}
 ENERGY_IN_MAPS = EnergyConfig(hidden=64, layers=2, num_negatives=64, train_steps=4_000, learning_rate=5e-3)  # the default there
 

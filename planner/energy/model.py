@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..networks.place_features import PlaceGrids
-from .config import EnergyConfig, SamplingConfig
+from ..networks.stored import State, reading
+from .config import EnergyArchitecture, EnergyConfig, SamplingConfig
 from .layout_network import LayoutEnergyNetwork
 from .networks import EnergyNetwork
 from .proposals import Proposal
@@ -37,28 +38,20 @@ class EnergyModel(nn.Module):
     context_low: Tensor  # (C,)
     context_high: Tensor  # (C,)
 
-    def __init__(
-        self,
-        size: int,
-        context_size: int,
-        config: EnergyConfig,
-        between: bool,
-        num_centres: int,
-        shape: tuple[int, int] | None = None,
-        places: PlaceGrids | None = None,
-    ) -> None:
-        """`shape` (X, Y): of the picture of a map in which the context ends, if it does. `places`: see `widen`."""
+    def __init__(self, architecture: EnergyArchitecture, config: EnergyConfig) -> None:
         super().__init__()
-        self.config, self.places = config, places
+        size, context_size, between = architecture.size, architecture.context_size, architecture.between
+        self.config, self.architecture = config, architecture
+        self.places = PlaceGrids(size, architecture.features) if architecture.features else None
         self.network: EnergyNetwork | LayoutEnergyNetwork
-        seen = context_size if places is None else context_size + 2 * places.size
-        if shape is not None:
-            self.network = LayoutEnergyNetwork(context_size, shape, config.hidden, config.layers)
+        seen = context_size if self.places is None else context_size + 2 * self.places.size
+        if architecture.picture is not None:
+            self.network = LayoutEnergyNetwork(context_size, architecture.picture, config.hidden, config.layers)
         else:
             self.network = EnergyNetwork(
                 size, seen, config.hidden, config.layers, config.octaves, between=between, latents=config.latents
             )
-        self.proposal = Proposal(size, seen, config.proposal, between, num_centres)
+        self.proposal = Proposal(size, seen, config.proposal, between, architecture.centres)
         for name, count in (("", size), ("context_", context_size)):
             self.register_buffer(f"{name}low", -torch.ones(count))
             self.register_buffer(f"{name}high", torch.ones(count))
@@ -171,21 +164,18 @@ class EnergyModel(nn.Module):
             getattr(self, f"{name}low").copy_(torch.as_tensor(low))
             getattr(self, f"{name}high").copy_(torch.as_tensor(np.where(high > low, high, low + 1.0)))
 
-    def settings(self) -> dict[str, Any]:
-        return asdict(self.config)
+    def state(self) -> State:
+        """Weights, and the settings with the architecture; what `from_state` reads."""
+        return self.state_dict(), {**asdict(self.config), "architecture": asdict(self.architecture)}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> EnergyModel:
-        """From `state_dict()` and `settings()`. KeyError, ValueError or RuntimeError where they do not fit."""
-        config = EnergyConfig.from_settings(settings)
-        size, context_size = len(tensors["low"]), len(tensors["context_low"])
-        centres = len(tensors["proposal.parts.kernels.centres"]) if config.proposal.kernels else 0
-        shape = None if "network.shape" not in tensors else tuple(tensors["network.shape"].tolist())
-        places = PlaceGrids(size, tensors["places.features"].shape[1]) if "places.features" in tensors else None
-        wide = tensors["network.layers.0.weight"].shape[1] > context_size + size * (1 + 2 * config.octaves)
-        between = shape is not None or places is not None or wide
-        model = cls(size, context_size, config, between, centres, shape, places)
-        model.load_state_dict(dict(tensors))
+    def from_state(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> EnergyModel:
+        """OtherVersionError where they do not fit."""
+        with reading("energy model"):
+            architecture = EnergyArchitecture.from_settings(settings["architecture"])
+            config = EnergyConfig.from_settings({name: value for name, value in settings.items() if name != "architecture"})
+            model = cls(architecture, config)
+            model.load_state_dict(dict(tensors))
         return model.eval().requires_grad_(False)
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..data.points import farthest_points
-from ..networks.place_features import PlaceGrids
-from .config import EnergyConfig
+from ..fitting import OnStep, adam, descend, ignore, seeded
+from .config import EnergyArchitecture, EnergyConfig
 from .losses import (
     contrastive_divergence_loss,
     energy_discrepancy_loss,
@@ -27,16 +27,8 @@ from .negatives import Drawn, make_negatives
 
 Array = NDArray[np.floating]
 
-_PLACE_FEATURES = 4  # of each square; with 8 or 16 nodes were no better
-_CENTRES = 128  # visited points kept for the proposal, spread evenly; its density costs as much per candidate
-
-
-class DivergedError(FloatingPointError):
-    """A loss that is no number; `model` holds the last finite parameters."""
-
-    def __init__(self, step: int, loss: float, model: nn.Module) -> None:
-        super().__init__(f"the energy loss is {loss} at step {step}; lower learning_rate")
-        self.model = model
+PLACE_FEATURES = 4  # of each square; with 8 or 16 nodes were no better
+CENTRES = 128  # visited points kept for the proposal, spread evenly; its density costs as much per candidate
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +45,7 @@ def fit_points(
     weights: Array | None,
     config: EnergyConfig,
     seed: int,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
+    on_step: OnStep = ignore,
 ) -> EnergyModel:
     """Learn E(x) from points (N, D), or E(x | c) with contexts (N, C); weights (N,) >= 0 say how often each is drawn.
 
@@ -97,15 +89,17 @@ def make_model(
     if context_size and config.flatness:
         raise ValueError(f"flatness compares energies of one context, and here are many; set it to 0, got {config.flatness}")
     rng = np.random.default_rng(seed)
-    some = visited[rng.permutation(len(visited))[: 50 * _CENTRES]]
-    num_centres = min(_CENTRES, len(some)) if config.proposal.kernels else 0
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        places = None
-        if step_length is not None:
-            places = PlaceGrids(size, _PLACE_FEATURES)
-            places.fit(visited, step_length)
-        model = EnergyModel(size, context_size, config, between, num_centres, shape, places)
+    some = visited[rng.permutation(len(visited))[: 50 * CENTRES]]
+    num_centres = min(CENTRES, len(some)) if config.proposal.kernels else 0
+    features = PLACE_FEATURES if step_length is not None else 0
+    architecture = EnergyArchitecture(
+        size=size, context_size=context_size, between=between, centres=num_centres, features=features, picture=shape
+    )
+    with seeded(seed):
+        model = EnergyModel(architecture, config)
+    if model.places is not None:
+        assert step_length is not None
+        model.places.fit(visited, step_length)
     model.set_units(visited, contexts)
     if model.proposal.kernels is not None:
         been = model.normalise(some)
@@ -113,9 +107,7 @@ def make_model(
     return model.eval().requires_grad_(False)
 
 
-def train(
-    model: EnergyModel, draw: Callable[[int, torch.Generator], Batch], seed: int, on_step: Callable[[int, float], None]
-) -> None:
+def train(model: EnergyModel, draw: Callable[[int, torch.Generator], Batch], seed: int, on_step: OnStep) -> None:
     """Train a copy; `model` becomes its moving average. `draw(count, generator)` gives so many positives.
 
     A learned proposal is fitted to the positives as they come; negatives are drawn from it as it is, at its exact density.
@@ -126,37 +118,28 @@ def train(
     learner = copy.deepcopy(model).requires_grad_(True)
     negatives = make_negatives(config, learner.proposal)
     parameters: list[Tensor] = list(learner.parameters())
-    optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.train_steps)
 
     def seen(count: int) -> Batch:
         batch = draw(count, generator)
         return Batch(batch.positive, learner.widen(batch.context))
 
-    for step in range(config.train_steps):
+    def losses(step: int) -> tuple[Tensor, ...]:
         batch = seen(config.batch_size)
         noisy = _smeared(batch, config.noise, generator)
-        try:
-            drawn = negatives.draw(noisy.positive, batch.context, config.num_negatives, learner.energy, generator)
-        except FloatingPointError:  # the last step was finite, and too long
-            raise DivergedError(step, float("nan"), model) from None
+        drawn = negatives.draw(noisy.positive, batch.context, config.num_negatives, learner.energy, generator)
         loss = energy_loss(learner, noisy, drawn, batch.positive if config.flatness else None)
-        total = loss
-        if learner.proposal.learned is not None:  # a small network of few rows: it can afford a larger batch
-            total = loss + proposal_loss(learner, _smeared(seen(config.proposal_batch), config.noise, generator))
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        slope = torch.nn.utils.get_total_norm([own.grad for own in parameters if own.grad is not None])
-        if not (torch.isfinite(total) and torch.isfinite(slope)):
-            raise DivergedError(step, total.item(), model)
-        optimizer.step()
-        if not torch.isfinite(torch.nn.utils.get_total_norm(parameters)):
-            raise DivergedError(step, loss.item(), model)
-        schedule.step()
+        if learner.proposal.learned is None:
+            return (loss,)
+        # a small network of few rows: it can afford a larger batch
+        return loss, proposal_loss(learner, _smeared(seen(config.proposal_batch), config.noise, generator))
+
+    def average(step: int) -> None:
         decay = min(config.ema, (1 + step) / (10 + step))  # follow closely at first, average later
         with torch.no_grad():
             torch._foreach_lerp_(list(model.parameters()), parameters, 1 - decay)
-        on_step(step + 1, loss.item())
+
+    optimizer = adam(parameters, config.learning_rate)
+    descend(optimizer, losses, config.train_steps, what="the energy model", model=model, after=average, on_step=on_step)
 
 
 def energy_loss(model: EnergyModel, batch: Batch, negatives: Drawn, clean: Tensor | None) -> Tensor:

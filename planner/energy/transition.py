@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
+from ..fitting import OnStep, adam, descend, ignore, seeded
 from ..networks.mlp import mlp
+from ..networks.stored import State, reading
 from .config import TransitionConfig
 from .losses import info_nce_loss
-from .train import DivergedError, check_finite
+from .train import check_finite
 
 Array = NDArray[np.floating]
 
@@ -62,7 +65,7 @@ class TransitionEnergy(nn.Module):
         trajectories: Sequence[Array],
         config: TransitionConfig,
         seed: int,
-        on_step: Callable[[int, float], None] = lambda step, loss: None,
+        on_step: OnStep = ignore,
         bounds: tuple[Array, Array] | None = None,
     ) -> TransitionEnergy:
         """Learn from trajectories (T + 1, D) of places. `bounds`: the least and the greatest place; by default as visited.
@@ -70,8 +73,7 @@ class TransitionEnergy(nn.Module):
         ValueError for non-finite data, or if nothing moves; DivergedError if the loss diverges.
         """
         before, after = transitions_of(trajectories, config.stride)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             model = cls(before.shape[1], config)
         model._set_units(before, after, bounds)
         model.update(before, after, config.train_steps, seed, on_step)
@@ -83,7 +85,7 @@ class TransitionEnergy(nn.Module):
         after: Array,
         train_steps: int,
         seed: int,
-        on_step: Callable[[int, float], None] = lambda step, loss: None,
+        on_step: OnStep = ignore,
         learning_rate: float | None = None,
     ) -> None:
         """Learn on from transitions (N, D) -> (N, D), old and new; units stay. If the loss diverges, parameters stay, too."""
@@ -100,6 +102,19 @@ class TransitionEnergy(nn.Module):
         energies = self(data[0][some], data[1][some])
         self.usual.fill_(torch.quantile(energies, self.config.ordinary))
         self.limit.fill_(torch.quantile(energies, self.config.likely))
+
+    def state(self) -> State:
+        """Weights, and the settings with the number of a place's entries; what `from_state` reads."""
+        return self.state_dict(), {**asdict(self.config), "size": len(self.low)}
+
+    @classmethod
+    def from_state(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> TransitionEnergy:
+        """OtherVersionError where they do not fit."""
+        with reading("transition energy"):
+            own = dict(settings)
+            model = cls(own.pop("size"), TransitionConfig(**own))
+            model.load_state_dict(dict(tensors))
+        return model.requires_grad_(False)
 
     def forward(self, before: Tensor, after: Tensor) -> Tensor:
         """(..., D), (..., D) in env units -> (...) energies [nats]."""
@@ -179,24 +194,17 @@ def _train(
     unseen: Tensor,
     config: TransitionConfig,
     seed: int,
-    on_step: Callable[[int, float], None],
+    on_step: OnStep,
 ) -> None:
     """Train `learner`; DivergedError, with `kept` as it is, if the loss is no number."""
     generator = torch.Generator().manual_seed(seed)
-    parameters = list(learner.requires_grad_(True).parameters())
-    optimizer = torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.train_steps)
-    for step in range(config.train_steps):
+
+    def loss(step: int) -> Tensor:
         start, moved = _draw(before, after, unseen, config, generator)
-        loss = transition_loss(learner, start, moved, config, generator)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        slope = torch.nn.utils.get_total_norm([own.grad for own in parameters if own.grad is not None])
-        if not torch.isfinite(slope):
-            raise DivergedError(step, loss.item(), kept)
-        optimizer.step()
-        schedule.step()
-        on_step(step + 1, loss.item())
+        return transition_loss(learner, start, moved, config, generator)
+
+    optimizer = adam(learner.requires_grad_(True).parameters(), config.learning_rate)
+    descend(optimizer, loss, config.train_steps, what="the transition energy", model=kept, on_step=on_step)
 
 
 def transition_loss(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from ..data.points import spread_points
 from ..data.trajectories import GoalEntries, Trajectory
 from ..many_maps.layout import Layout
 from ..protocols import DistanceModel, GoalPolicy
+from .episodes import Episode, run_episodes, spoken_name
+from .results import wilson
 
 Array = NDArray[np.floating]
 
@@ -185,21 +187,21 @@ def drive(
 
     The goal is put into the observation, and reached is what the env's own `compute_reward` says. An episode that ends
     before, since the env's own goal lay on the way, tells nothing and is left out: the next seed takes its place. ValueError
-    if hardly any episode can be driven.
+    if hardly any episode can be driven; NotFiniteError at the first number that is not finite.
     """
     rows: list[tuple[Array, Array, float, float]] = []
-    first = seed
+    first, name = seed, spoken_name(env)
     while len(rows) < num_drives:
         if seed - first > 20 * (num_drives + 10):
             raise ValueError(f"only {len(rows)} of {seed - first} episodes could be driven to a goal near the start")
         rng = np.random.default_rng(seed)
-        observation, _ = env.reset(seed=seed)
+        episode = Episode.begin(env, name, seed)
         seed += 1
-        state, place = observation["observation"], observation["achieved_goal"]
+        state, place = episode.observation["observation"], episode.observation["achieved_goal"]
         goal, reference = choose_goal(state, place, rng)
         if not np.isfinite(reference):
             continue  # nothing visited lies near
-        taken = _drive_one(policy, env, observation, goal, int(_PATIENCE * reference + _SLACK))
+        taken = _drive_one(policy, episode, goal, int(_PATIENCE * reference + _SLACK))
         if taken is not None:
             rows.append((state, goal, reference, taken))
             on_done()
@@ -208,31 +210,45 @@ def drive(
     return Drives(pairs, np.array(taken_steps, dtype=np.float32))
 
 
-def _drive_one(policy: GoalPolicy, env: Any, observation: dict[str, Array], goal: Array, limit: int) -> float | None:
-    reward = env.get_wrapper_attr("compute_reward")
-    state: Any = None
-    for step in range(1, limit + 1):
-        action, state = policy.predict({**observation, "desired_goal": goal}, state, deterministic=True)
-        observation, _, terminated, truncated, _ = env.step(action)
-        if reward(observation["achieved_goal"][None], goal[None], [{}])[0] == 0.0:
-            return float(step)
-        if terminated or truncated:
-            return None
-    return np.inf
+class _ToOtherGoal:
+    """An env that is under way, but to another goal, within so many env steps."""
+
+    def __init__(self, env: Any, goal: Array, limit: int) -> None:
+        self.env, self.goal, self.left = env, goal, limit
+        self.ended = False  # by the env itself, short of this goal
+        self._reward = env.get_wrapper_attr("compute_reward")
+
+    def step(self, action: Array) -> tuple[dict[str, Array], Any, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, _ = self.env.step(action)
+        reached = bool(self._reward(observation["achieved_goal"][None], self.goal[None], [{}])[0] == 0.0)
+        self.ended = not reached and bool(terminated or truncated)
+        self.left -= 1
+        return {**observation, "desired_goal": self.goal}, reward, reached, self.ended or self.left == 0, {"is_success": reached}
 
 
-def success_by_distance(drives: Drives, width: int, max_steps: int) -> list[dict[str, float | int]]:
-    """One row per bin of `width` env steps that holds a drive: from, to (included), drives, success."""
-    rows: list[dict[str, float | int]] = []
+def _drive_one(policy: GoalPolicy, episode: Episode, goal: Array, limit: int) -> float | None:
+    """Env steps to the goal, inf if it was not reached within the limit, None if the env ended before."""
+    env = _ToOtherGoal(episode.env, goal, limit)
+    driven = replace(episode, env=env, observation={**episode.observation, "desired_goal": goal})
+    run_episodes(policy, [driven])
+    if env.ended:
+        return None
+    return float(driven.steps) if driven.success else np.inf
+
+
+def success_by_distance(drives: Drives, width: int, max_steps: int) -> list[dict[str, Any]]:
+    """One row per bin of `width` env steps that holds a drive: from, to (included), drives, success and its Wilson interval."""
+    rows: list[dict[str, Any]] = []
     for low in range(0, max_steps, width):
         inside = (drives.pairs.steps > low) & (drives.pairs.steps <= low + width)
         if inside.any():
-            success = float(np.isfinite(drives.taken[inside]).mean())
-            rows.append({"from": low + 1, "to": low + width, "drives": int(inside.sum()), "success": success})
+            reached, drives_inside = int(np.isfinite(drives.taken[inside]).sum()), int(inside.sum())
+            row = {"from": low + 1, "to": low + width, "drives": drives_inside, "success": reached / drives_inside}
+            rows.append({**row, "success_ci": wilson(reached, drives_inside)})
     return rows
 
 
-def longest_sure_edge(rows: Sequence[dict[str, float | int]], success: float = 0.99) -> int:
+def longest_sure_edge(rows: Sequence[dict[str, Any]], success: float = 0.99) -> int:
     """The far end of the last bin before success first falls short; 0 if the first one does."""
     sure = 0
     for row in rows:

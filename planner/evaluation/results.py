@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -37,30 +38,58 @@ class EpisodeRow:
     nodes: int
 
 
+def folder_lock(folder: Path) -> FileLock:
+    """Held while what an evaluation writes in a folder is read or written: other commands may be writing there, too.
+
+    The same object for the same folder, so that who holds it may take it again. A process that dies lets go of it.
+    """
+    return FileLock(folder.resolve() / ".evaluation.lock", is_singleton=True)
+
+
 class ResultsFile:
-    """A results.csv that rows are added to one by one: what is written stays, whatever happens next."""
+    """A results.csv that rows are added to one by one: what is written stays, whatever happens next.
+
+    Several processes may add to one file: each reads under the lock what the others have added before it adds anything.
+    """
 
     def __init__(self, path: Path) -> None:
-        """ValueError if the file is there and holds something else; a line that was cut off while it was written is dropped."""
+        """ValueError if the file is there and holds something else.
+
+        A line that was cut off while it was written is dropped, and so is the second row of one episode.
+        """
         self.path = path
-        self.rows = _read(path) if path.exists() else []
-        whole = path.with_suffix(".tmp")  # so that a kill while it is written loses nothing
-        whole.write_text(rows_to_csv(self.rows))
-        whole.replace(path)
-        self._known = {(row.planner, row.seed) for row in self.rows}
+        self.rows: list[EpisodeRow] = []
+        self._lock = folder_lock(path.parent)
+        with self._lock:
+            self._catch_up()
 
     def holds(self, planner: str, seed: int) -> bool:
         return (planner, seed) in self._known
 
     def add(self, rows: Iterable[EpisodeRow]) -> list[EpisodeRow]:
         """Append those that are not there yet, and return them as they will be read: with four decimals."""
-        lines = [_line(row) for row in rows if not self.holds(row.planner, row.seed)]
-        with self.path.open("a") as stream:
-            stream.writelines(lines)
+        with self._lock:
+            self._catch_up()
+            new = {(row.planner, row.seed): row for row in rows if not self.holds(row.planner, row.seed)}
+            lines = [_line(row) for row in new.values()]
+            with self.path.open("a") as stream:
+                stream.writelines(lines)
         fresh = _parse(lines)
         self.rows += fresh
-        self._known |= {(row.planner, row.seed) for row in fresh}
+        self._known |= new.keys()
         return fresh
+
+    def _catch_up(self) -> None:
+        """Read the file as it is now, and mend it if it is not as it should be."""
+        text = self.path.read_text() if self.path.exists() else None
+        once: dict[tuple[str, int], EpisodeRow] = {}
+        for row in _read(self.path, text) if text is not None else []:
+            once.setdefault((row.planner, row.seed), row)
+        self.rows, self._known = list(once.values()), set(once)
+        if text is None or not text.endswith("\n") or text.count("\n") > len(self.rows) + 1:
+            whole = self.path.with_suffix(".tmp")  # so that a kill while it is written loses nothing
+            whole.write_text(rows_to_csv(self.rows))
+            whole.replace(self.path)
 
 
 def rows_to_csv(rows: Sequence[EpisodeRow]) -> str:
@@ -82,8 +111,8 @@ def _cell(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def _read(path: Path) -> list[EpisodeRow]:
-    lines = path.read_text().splitlines(keepends=True)
+def _read(path: Path, text: str) -> list[EpisodeRow]:
+    lines = text.splitlines(keepends=True)
     if not lines or lines[0] != rows_to_csv([]):
         raise ValueError(f"{path} is no results.csv of this version; name another folder")
     try:
@@ -118,7 +147,7 @@ def _row(cells: dict[str, str]) -> EpisodeRow:
 
 
 def summarise(rows: Sequence[EpisodeRow]) -> dict[str, dict[str, Any]]:
-    """Rows -> planner -> figures. Intervals are 95 % bootstrap percentiles over seeds (scipy, fixed seed).
+    """Rows -> planner -> figures. 95 % intervals: of success Wilson's, of all else bootstrap percentiles over seeds (fixed seed).
 
     `steps_iqm` is the mean of the middle half over *all* episodes; a failed one counts with the steps it was given.
     `detour_mean` is over the successful episodes; `spl` is success weighted by path length (arXiv:1807.06757), 1 for shortest
@@ -143,7 +172,7 @@ def _figures(rows: list[EpisodeRow]) -> dict[str, Any]:
     return {
         "episodes": len(rows),
         "success": float(success.mean()),
-        "success_ci": interval(success),
+        "success_ci": wilson(int(success.sum()), len(rows)),
         "steps_iqm": interquartile_mean(steps),
         "steps_iqm_ci": interval(steps, interquartile_mean),
         "spl": float(np.mean(shares)) if measured else None,
@@ -179,6 +208,7 @@ def _by_distance(rows: list[EpisodeRow]) -> list[dict[str, Any]]:
             "to": known[part[-1]].oracle_length,
             "episodes": len(part),
             "success": float(np.mean([known[i].success for i in part])),
+            "success_ci": wilson(sum(known[i].success for i in part), len(part)),
         }
         for part in parts
         if len(part)
@@ -199,6 +229,12 @@ def interquartile_mean(values: Array, axis: int = -1) -> Any:
     """(..., N) -> (...): the mean of the middle half."""
     means = stats.trim_mean(values, 0.25, axis=axis)
     return float(means) if np.ndim(means) == 0 else means
+
+
+def wilson(successes: int, trials: int) -> list[float]:
+    """-> [low, high]: Wilson's 95 % interval of a share (1927); it does not shrink to a point where all succeed, or none."""
+    ends = stats.binomtest(successes, trials).proportion_ci(confidence_level=0.95, method="wilson")
+    return [float(ends.low), float(ends.high)]
 
 
 def interval(values: Array, statistic: Any = np.mean) -> list[float]:

@@ -14,6 +14,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 
 from ..data.coverage import LINE_SLACK, VisitedPlaces
+from ..goal_space import GoalSpace
 
 Array = NDArray[np.floating]
 
@@ -40,7 +41,7 @@ class Squares:
         A unit of length costs 1 + weight (1 - clearance / wanted)^2 where the clearance is less than is wanted. None where goals
         have more than three entries, or the world is too wide for so small squares.
         """
-        if places.shape[1] > 3:
+        if not GoalSpace(places.shape[1]).has_cells:
             return None
         margin = LINE_SLACK * visited.within + 2 * move  # the border is where nobody has been
         low, spans = places.min(axis=0) - margin, np.ptp(places, axis=0) + 2 * margin

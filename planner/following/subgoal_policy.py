@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from ..plan import NoPathError, Plan
 from ..protocols import DistanceModel, GoalPolicy, Planner
-from .failed_links import FailedLinks, without_failed
 from .routes import Route, Routes
 
 Array = NDArray[np.floating]
@@ -29,28 +28,22 @@ class SubgoalPolicyConfig:
     patience: float = 2.0  # times the predicted steps before an edge, or the way to the point ahead, counts as failed
     slack: int = 6  # env steps added to that
     shake: float = 0.5  # of the way to a subgoal that is late: the standard deviation by which it is shaken
-    avoid: float = 0.0  # links that begin and end so near to where one failed are planned no more [goal units]; 0 forgets
-    avoid_for_run: bool = False  # what failed in one episode is avoided in all later ones, too: their order then matters
 
     def __post_init__(self) -> None:
         if self.reach < 1 or not 0 <= self.direct < math.inf or self.patience <= 0:
             raise ValueError("reach must be at least 1, direct finite and not negative, patience positive")
-        if self.shake < 0 or self.avoid < 0:
-            raise ValueError(f"shake and avoid must not be negative, got {self.shake} and {self.avoid}")
-        if self.avoid_for_run and self.avoid == 0:
-            raise ValueError("avoid_for_run says for how long, avoid how near to where a link failed; set that, too")
+        if self.shake < 0:
+            raise ValueError(f"shake must not be negative, got {self.shake}")
         if self.look_ahead < 1 or self.slack < 0 or not 0 <= self.arrival <= self.reach:
             raise ValueError("look_ahead must be at least 1, slack not negative, arrival between 0 and reach")
 
 
 @dataclass
 class Pursuit:
-    """What the policy carries on within one episode."""
+    """What the policy carries on within one episode; a `PlanRecord` and a `PlanAhead` to those who watch."""
 
     rng: np.random.Generator
     targets: Array  # (K, G) subgoals, the last one the goal itself
-    failed: FailedLinks
-    began: Array  # (G,) where the current link began
     current: int = 0
     deadline: float = 0.0  # env steps left for the current subgoal
     late: float = 0.0  # the deadline's value at which it has taken what was predicted, and half the slack
@@ -61,6 +54,10 @@ class Pursuit:
     plan: Plan | None = None
     route: Route | None = None  # along which the plan is driven; without one waypoint by waypoint
     carried: Any = None  # what the agent carries on
+
+    def subgoals_ahead(self) -> Array:
+        """(K, G), the goal itself last"""
+        return self.targets[self.current :]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,11 +81,6 @@ class SubgoalPolicy:
     config: SubgoalPolicyConfig
     routes: Routes | None = None  # without them plans are driven waypoint by waypoint
     seed: int = 0
-    failed: list[tuple[Array, Array]] = field(init=False, default_factory=list)  # links of all episodes, with `avoid_for_run`
-
-    def __post_init__(self) -> None:
-        if self.config.avoid_for_run and getattr(self.planner, "layout", None) is not None:
-            raise ValueError("avoid_for_run is for one map: where one link failed there may be no wall in the next")
 
     def predict(
         self,
@@ -97,10 +89,7 @@ class SubgoalPolicy:
         episode_start: NDArray[np.bool_] | None = None,
         deterministic: bool = False,
     ) -> tuple[Array, tuple[Pursuit, ...]]:
-        """As GoalPolicy says. An episode's plan depends on its start, its goal and `seed` alone, not on its place in a batch.
-
-        With `avoid_for_run` it depends on the episodes before, too.
-        """
+        """As GoalPolicy says. An episode's plan depends on its start, its goal and `seed` alone, not on its place in a batch."""
         single = observation["observation"].ndim == 1
         batch = {key: np.atleast_2d(values) for key, values in observation.items()}
         states, goals = batch["observation"], batch["desired_goal"]
@@ -113,9 +102,6 @@ class SubgoalPolicy:
         )
         for pursuit, here, goal in zip(pursuits, states, goals, strict=True):
             if pursuit.deadline <= 0:
-                if pursuit.plan is not None and self.config.avoid > 0:  # stuck: neither from there nor from here
-                    for place in (pursuit.began, self.goal_of(here)):
-                        pursuit.failed.add(place, pursuit.targets[pursuit.current])
                 self._replan(pursuit, here, goal)
             pursuit.deadline -= 1
         self._advance(pursuits, states)
@@ -133,8 +119,7 @@ class SubgoalPolicy:
         return np.random.default_rng([self.seed, place])
 
     def _begin(self, state: Array, goal: Array) -> Pursuit:
-        failed = FailedLinks(self.config.avoid, self.failed if self.config.avoid_for_run else [])
-        return Pursuit(self.rng_of(state, goal), goal[None], failed, self.goal_of(state))
+        return Pursuit(self.rng_of(state, goal), goal[None])
 
     def _subgoals(self, pursuits: tuple[Pursuit, ...], states: Array) -> Array:
         """(B, S) -> (B, G): points ahead on routes, or current waypoints, and shaken where they are late."""
@@ -150,13 +135,12 @@ class SubgoalPolicy:
     def _replan(self, pursuit: Pursuit, state: Array, goal: Array) -> None:
         straight = float(self.distance.pairwise(state[None], goal[None])[0, 0])
         pursuit.current, pursuit.targets, pursuit.plan = 0, goal[None], None
-        pursuit.began = self.goal_of(state)
         pursuit.replans += 1
         steps = np.array([straight])
         began = time.perf_counter()
         if straight > self.config.direct:
             try:
-                pursuit.plan = without_failed(self.planner, pursuit.failed).plan(state, goal, pursuit.rng)
+                pursuit.plan = self.planner.plan(state, goal, pursuit.rng)
                 pursuit.targets = np.vstack([self.goal_of(pursuit.plan.waypoints), goal])
                 pursuit.nodes, steps = len(pursuit.plan.nodes), pursuit.plan.edge_steps
             except NoPathError:
@@ -164,7 +148,8 @@ class SubgoalPolicy:
                 steps = np.array([self.config.direct])
         pursuit.route = None
         if self.routes is not None:
-            pursuit.route = self.routes.through(np.vstack([pursuit.began, pursuit.targets]).astype(np.float64), steps)
+            places = np.vstack([self.goal_of(state), pursuit.targets]).astype(np.float64)
+            pursuit.route = self.routes.through(places, steps)
         if straight > self.config.direct:
             pursuit.plan_ms.append(1e3 * (time.perf_counter() - began))
         self._allow(pursuit, float(steps[0]) if pursuit.route is None else max(float(steps[0]), pursuit.route.look_ahead))
@@ -182,7 +167,7 @@ class SubgoalPolicy:
     def _advance_on(self, route: Route, pursuit: Pursuit, place: Array) -> None:
         route.follow(place)
         if route.passed() > pursuit.current:
-            pursuit.current, pursuit.began = route.passed(), place
+            pursuit.current = route.passed()
         if route.progressed():
             self._allow(pursuit, route.look_ahead)
         if route.is_over():
@@ -194,14 +179,13 @@ class SubgoalPolicy:
         here = np.repeat(states, [len(own) for own in places], axis=0)
         there = np.concatenate([p.targets[own] for p, own in zip(pursuits, places, strict=True)]).astype(np.float32)
         distances = np.split(self.distance.paired(here, there), np.cumsum([len(own) for own in places])[:-1])
-        for pursuit, state, steps in zip(pursuits, states, distances, strict=True):
+        for pursuit, steps in zip(pursuits, distances, strict=True):
             within = np.flatnonzero(steps <= self.config.reach)
             ahead = within[-1] if len(within) else 0
             if steps[0] <= self.config.arrival:
                 ahead = max(ahead, 1)
             if ahead > 0:
                 pursuit.current += int(ahead)
-                pursuit.began = self.goal_of(state)
                 self._allow(pursuit, float(steps[ahead]))
 
     def _allow(self, pursuit: Pursuit, steps: float) -> None:

@@ -41,18 +41,6 @@ def link_steps(steps: Array, max_edge: float, keep_best: bool = True) -> Array:
     return np.where(within, links, np.inf)
 
 
-def two_way(steps: Array) -> Array:
-    """(N + 1, N + 1) steps as in `link_steps` -> the same, but between nodes a link takes as long as the longer of its two ways.
-
-    A false short edge must then be false both ways (two-way consistency, as in Sparse Graphical Memory, arXiv:2003.06417). Only
-    for envs where what is done can be undone as fast. Ways from the start and to the goal stay: there is no way back to ask.
-    """
-    steps = steps.copy()
-    between = steps[1:, :-1]
-    steps[1:, :-1] = np.maximum(between, between.T)
-    return steps
-
-
 def edge_costs(steps: Array, stride: float) -> Array:
     """(steps + 1) (1 + (steps / stride)^4), any shape: at the stride a link costs twice its steps, below little more.
 

@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..goal_space import GoalSpace
+
 _SHORTEST, _LONGEST = 2.0, 20.0  # typical steps of the agent over which a wave turns by a radian: a wall is a sharp thing
 _SQUARES = 3.0, 6.0, 12.0, 24.0  # typical steps of the agent along a square's side, one grid each
 _PER_GRID = 128**2  # squares of the finest grid, at most
-_MOST_ENTRIES = 3  # of goals that have grids: in more, squares would be few and wide
 
 
 class PlaceWaves(nn.Module):
@@ -84,7 +85,7 @@ class PlaceGrids(nn.Module):
 
     def __init__(self, goal_size: int, num_features: int) -> None:
         super().__init__()
-        self._lengths = _SQUARES if goal_size <= _MOST_ENTRIES else ()
+        self._lengths = _SQUARES if GoalSpace(goal_size).has_cells else ()
         finest = int(_PER_GRID ** (1 / goal_size) + 1e-9)
         per_side = [int(np.ceil(finest * _SQUARES[0] / length)) + 1 for length in self._lengths]  # corners
         counts = [n**goal_size for n in per_side]

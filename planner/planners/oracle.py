@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..data.points import resample_by_arc_length
 from ..experience import Experience
+from ..fitting import OnStep, ignore
 from ..plan import NoPathError, Plan
 
 Array = NDArray[np.floating]
@@ -27,6 +28,18 @@ class OraclePlanner:
 
     route: Callable[[Array, Array], Array]  # (G,), (G,) -> (K, G) bends of the way, ends included; ValueError without one
     experience: Experience
+
+    @classmethod
+    def fit(cls, experience: Experience, config: None = None, on_step: OnStep = ignore) -> OraclePlanner:
+        """ValueError if the env does not know its shortest paths."""
+        route = experience.world.shortest_path if experience.world is not None else None
+        if route is None:
+            raise ValueError("the env does not know its shortest paths: there is no oracle for it; leave it out")
+        return cls(route, experience)
+
+    @staticmethod
+    def usual_config(experience: Experience, num_nodes: int = 100) -> None:
+        """There is nothing to set."""
 
     def plan(self, state: Array, goal: Array, rng: np.random.Generator) -> Plan:
         """(S,), (G,) -> Plan; NoPathError where the map has no way."""

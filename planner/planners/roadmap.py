@@ -12,7 +12,8 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from ..data.points import spread_points
-from ..experience import Experience
+from ..experience import MAX_EDGE, Experience
+from ..fitting import OnStep, ignore
 from ..graph.search import edge_costs, trace
 from ..plan import NoPathError, Plan
 from ..protocols import DistanceModel
@@ -32,11 +33,12 @@ class RoadmapConfig:
     neighbours: int = 4  # nodes of each level to which a place may be linked
     hubs: int = 256  # nodes that the last link of a plan may start at; the ways to each are searched in advance
     entries: int = 8  # hubs near a goal from which it may be entered
+    num_nodes: int = 100  # visited states that `fit` takes, if there are so many
 
     def __post_init__(self) -> None:
         if not (self.max_edge >= 1 and self.stride >= 1):
             raise ValueError(f"max_edge and stride must be at least 1 env step, got {self.max_edge} and {self.stride}")
-        for name in ("levels", "neighbours", "hubs", "entries"):
+        for name in ("levels", "neighbours", "hubs", "entries", "num_nodes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
 
@@ -63,6 +65,18 @@ class RoadmapPlanner:
     distance: DistanceModel  # for the two ends of a plan; may be quicker than the one that the links were measured with
     goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
     config: RoadmapConfig
+
+    @classmethod
+    def fit(cls, experience: Experience, config: RoadmapConfig | None = None, on_step: OnStep = ignore) -> RoadmapPlanner:
+        """Of visited states, spread out, in the experience's own distance. Learns nothing."""
+        config = config if config is not None else cls.usual_config(experience)
+        nodes = spread_nodes(experience, config.num_nodes, np.random.default_rng(experience.seed))
+        return cls.build(nodes, experience.distance, experience.goal_of, config)
+
+    @staticmethod
+    def usual_config(experience: Experience, num_nodes: int = RoadmapConfig.num_nodes) -> RoadmapConfig:
+        """Links as long as the agent is sure of them."""
+        return RoadmapConfig(stride=experience.sure_edge, max_edge=MAX_EDGE * experience.sure_edge, num_nodes=num_nodes)
 
     @classmethod
     def build(

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import checked_nodes, checked_steps
-from ..experience import MAX_EDGE
-from ..graph.search import Search, link_steps, search_csgraph, shortest_plan, two_way
+from ..experience import MAX_EDGE, Experience
+from ..fitting import OnStep, ignore
+from ..graph.search import Search, link_steps, search_csgraph, shortest_plan
 from ..many_maps.layout import Layout
 from ..plan import Plan
 from ..protocols import DistanceModel, StateSampler
@@ -24,7 +25,6 @@ class GraphPlannerConfig:
     stride: float = 16.0  # a link costs little more than its steps up to here [env steps], far more beyond
     max_edge: float = 80.0  # longest link [env steps]: used where nothing else closes a gap
     keep_best: bool = True  # a place's shortest link stays however long it is
-    two_way: bool = False  # links count as long as the longer of their two ways: see `graph.two_way`
 
     def __post_init__(self) -> None:
         if self.num_nodes < 0:
@@ -47,6 +47,24 @@ class GraphPlanner:
     search: Search = search_csgraph  # or graph.search_networkx
     layout: Layout | None = None  # where states end in a picture: nodes are of the map that the agent is in
 
+    @classmethod
+    def fit(
+        cls,
+        experience: Experience,
+        config: GraphPlannerConfig | None = None,
+        on_step: OnStep = ignore,
+        *,
+        sampler: StateSampler,
+    ) -> GraphPlanner:
+        """With a fitted sampler, and the experience's own distance. Learns nothing itself."""
+        config = config if config is not None else cls.usual_config(experience)
+        return cls(sampler, experience.distance, experience.goal_of, config, layout=experience.layout)
+
+    @staticmethod
+    def usual_config(experience: Experience, num_nodes: int = GraphPlannerConfig.num_nodes) -> GraphPlannerConfig:
+        """Links as long as the agent is sure of them."""
+        return config_for(experience.sure_edge, num_nodes)
+
     def plan(self, state: Array, goal: Array, rng: np.random.Generator) -> Plan:
         """(S,), (G,) -> Plan; raises NoPathError, never returns a bad plan. CheckError, naming it, for a part that misbehaves."""
         count = self.config.num_nodes
@@ -57,7 +75,5 @@ class GraphPlanner:
         targets = np.vstack([self.goal_of(nodes), goal])
         steps = self.distance.pairwise(np.vstack([state, nodes]), targets)  # row 0 is the start, last column the goal
         steps = checked_steps(steps, (count + 1, count + 1), type(self.distance).__name__)
-        if self.config.two_way:
-            steps = two_way(steps)
         links = link_steps(steps, self.config.max_edge, self.config.keep_best)
         return shortest_plan(links, nodes, self.config.stride, self.search)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..data.points import farthest_points, resample_by_arc_length
 from ..energy.config import TransitionConfig
 from ..energy.model import generator_from
 from ..energy.transition import TransitionEnergy
 from ..experience import Experience
+from ..fitting import OnStep, ignore
+from ..networks.stored import State, reading
 from ..plan import NoPathError, Plan
 from .sequence_optimisation import improve, roadmap_guesses, straight_guesses
 
@@ -73,17 +77,46 @@ class TrajectoryPlanner:
         cls,
         experience: Experience,
         config: TrajectoryPlannerConfig | None = None,
-        on_step: Callable[[int, float], None] = lambda step, loss: None,
+        on_step: OnStep = ignore,
         transitions: TransitionConfig | None = None,
     ) -> TrajectoryPlanner:
         """For a run's agent: steps are half as long as the links it is sure of, and nodes lie where it has been.
 
         The stride of `transitions` is set accordingly. ValueError and DivergedError as in `TransitionEnergy.fit`.
         """
-        transitions = replace(transitions or TransitionConfig(), stride=max(1, round(experience.sure_edge / 2)))
+        transitions = replace(
+            transitions if transitions is not None else TransitionConfig(), stride=max(1, round(experience.sure_edge / 2))
+        )
         goals = [trajectory.goals for trajectory in experience.trajectories]
         energy = TransitionEnergy.fit(goals, transitions, experience.seed, on_step)
-        config = replace(config or TrajectoryPlannerConfig(), visited_share=1.0)
+        config = replace(config if config is not None else cls.usual_config(experience), visited_share=1.0)
+        return cls._of(energy, experience, config)
+
+    @staticmethod
+    def usual_config(experience: Experience, num_nodes: int = 100) -> TrajectoryPlannerConfig:
+        """Its roadmap is its own: the number of a graph's nodes says nothing about it."""
+        return TrajectoryPlannerConfig(visited_share=1.0)
+
+    @classmethod
+    def steps_to_fit(cls, experience: Experience, config: TrajectoryPlannerConfig | None = None) -> int:
+        """Gradient steps of `fit`: how often it calls `on_step`."""
+        return TransitionConfig().train_steps
+
+    def state(self) -> State:
+        """Weights of the energy, and the settings of both; what `from_state` reads."""
+        tensors, transitions = self.energy.state()
+        return tensors, {"transitions": transitions, "planner": asdict(self.config)}
+
+    @classmethod
+    def from_state(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], experience: Experience) -> TrajectoryPlanner:
+        """OtherVersionError where they do not fit."""
+        with reading("trajectory planner"):
+            energy = TransitionEnergy.from_state(tensors, settings["transitions"])
+            config = TrajectoryPlannerConfig(**settings["planner"])
+        return cls._of(energy, experience, config)
+
+    @classmethod
+    def _of(cls, energy: TransitionEnergy, experience: Experience, config: TrajectoryPlannerConfig) -> TrajectoryPlanner:
         return cls(energy, experience.goals, experience.goal_of, experience.lift, config)
 
     def plan(self, state: Array, goal: Array, rng: np.random.Generator) -> Plan:
@@ -111,15 +144,6 @@ class TrajectoryPlanner:
             horizon = int(np.ceil(self.config.growth * horizon))
             best = min(best, self._optimise([best.places, *guesses[1:]], horizon, rng), key=_rank)
         return best
-
-    def refine(self, places: Array, rng: np.random.Generator) -> PlaceSequence:
-        """Any line of places (K, D), K >= 2 -> the best sequence near it at the usual pace, with the same ends.
-
-        For who has a way already: it refines the links of another planner, say two waypoints, or mends a plan that did not work.
-        No roadmap is laid and the horizon does not grow, so it finds no way round what blocks the line.
-        """
-        horizon = max(2, int(np.ceil(self.config.slack * self._steps_along(places))))
-        return self._optimise([places], horizon, rng)
 
     def _guesses(self, start: Array, goal: Array, rng: np.random.Generator) -> list[Array]:
         config = self.config

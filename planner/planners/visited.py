@@ -11,6 +11,8 @@ from scipy.spatial import cKDTree
 
 from ..data.points import farthest_points
 from ..data.trajectories import Trajectory
+from ..experience import Experience
+from ..fitting import OnStep, ignore
 from ..graph.hierarchical_search import RegionSearch
 from ..graph.visited_graph import visited_graph
 from ..plan import NoPathError, Plan
@@ -49,6 +51,17 @@ class VisitedPlanner:
     search: RegionSearch
     goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
     config: VisitedPlannerConfig
+
+    @classmethod
+    def fit(cls, experience: Experience, config: VisitedPlannerConfig | None = None, on_step: OnStep = ignore) -> VisitedPlanner:
+        """ValueError if nothing moves. Learns nothing."""
+        config = config if config is not None else cls.usual_config(experience)
+        return cls.build(experience.trajectories, experience.goal_of, config, np.random.default_rng(experience.seed))
+
+    @staticmethod
+    def usual_config(experience: Experience, num_nodes: int = 100) -> VisitedPlannerConfig:
+        """Waypoints as far apart as the agent is sure of; all that was visited is a node."""
+        return VisitedPlannerConfig(stride=experience.sure_edge)
 
     @classmethod
     def build(

@@ -1,4 +1,4 @@
-"""Where a graph's nodes come from. Each has `fit(experience)` and `sample`; a line here gives it its short name."""
+"""Where a graph's nodes come from. Each has `fit` and `sample`; a line here gives it its short name."""
 
 from typing import Any
 

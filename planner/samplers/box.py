@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..experience import Experience
+from ..fitting import OnStep, ignore
 
 Array = NDArray[np.floating]
 
@@ -28,10 +28,9 @@ class BoxSampler:
 
     low: Array  # (S,)
     high: Array  # (S,)
-    Config: ClassVar = BoxSamplerConfig
 
     @classmethod
-    def fit(cls, experience: Experience, config: BoxSamplerConfig | None = None) -> BoxSampler:
+    def fit(cls, experience: Experience, config: BoxSamplerConfig | None = None, on_step: OnStep = ignore) -> BoxSampler:
         config = config if config is not None else BoxSamplerConfig()
         low, high = experience.states.min(axis=0), experience.states.max(axis=0)
         pad = config.margin * (high - low)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from ..data.trajectories import typical_step
 from ..energy.between import POINTS_PER_WAY, point_at
 from ..energy.model import generator_from
 from ..experience import Experience
+from ..fitting import OnStep, adam, descend, ignore, seeded
+from ..networks.stored import State, reading, with_sizes
 from .cvae_networks import CVAE_IN_MAPS, Cvae, CvaeConfig, LayoutCvae
 
 Array = NDArray[np.floating]
@@ -31,24 +33,16 @@ class CvaeSampler:
     model: Cvae | LayoutCvae
     experience: Experience
     config: CvaeConfig
-    Config: ClassVar = CvaeConfig
 
     @classmethod
-    def fit(
-        cls,
-        experience: Experience,
-        config: CvaeConfig | None = None,
-        on_step: Callable[[int, float], None] = lambda step, loss: None,
-    ) -> CvaeSampler:
+    def fit(cls, experience: Experience, config: CvaeConfig | None = None, on_step: OnStep = ignore) -> CvaeSampler:
         """Learn the points of `experience.paths` at uniform fractions of their lengths, paths drawn by their weights.
 
-        ValueError where no two visited states can be joined; FloatingPointError if the loss diverges.
+        ValueError where no two visited states can be joined; DivergedError if the loss diverges.
         """
         layout = experience.layout
-        if config is None:
-            config = CvaeConfig() if layout is None else CVAE_IN_MAPS
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(experience.seed)
+        config = config if config is not None else cls.usual_config(experience)
+        with seeded(experience.seed):
             model = Cvae(experience.goals.shape[1], config) if layout is None else LayoutCvae(layout, config)
         if isinstance(model, LayoutCvae):
             paths, pictures = experience.paths_in_maps()
@@ -65,20 +59,29 @@ class CvaeSampler:
         starts, goals, pictures = (torch.as_tensor(np.float32(part)).expand(num_samples, -1) for part in parts)
         return self.experience.lift(self.model.imagine(starts, goals, pictures, generator_from(rng)).numpy())
 
-    def tensors(self) -> dict[str, Tensor]:
-        return self.model.state_dict()
-
-    def settings(self) -> dict[str, Any]:
-        return asdict(self.config)
+    @staticmethod
+    def usual_config(experience: Experience) -> CvaeConfig:
+        return CvaeConfig() if experience.layout is None else CVAE_IN_MAPS
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], experience: Experience) -> CvaeSampler:
-        """KeyError, TypeError or RuntimeError where they do not fit."""
-        if missing := set(asdict(CvaeConfig())) - set(settings):  # in many maps weights would fit all the same
-            raise KeyError(f"settings of another version, without {', '.join(sorted(missing))}")
-        config, layout = CvaeConfig(**settings), experience.layout
-        model = Cvae(len(tensors["places.low"]), config) if layout is None else LayoutCvae(layout, config)
-        model.load_state_dict(dict(tensors))
+    def steps_to_fit(cls, experience: Experience, config: CvaeConfig | None = None) -> int:
+        """Gradient steps of `fit`: how often it calls `on_step`."""
+        return (config if config is not None else cls.usual_config(experience)).train_steps
+
+    def state(self) -> State:
+        """Weights, and the settings with the size of a goal; what `from_state` reads."""
+        return self.model.state_dict(), {**asdict(self.config), "goal_size": self.experience.goals.shape[1]}
+
+    @classmethod
+    def from_state(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], experience: Experience) -> CvaeSampler:
+        """OtherVersionError where they do not fit."""
+        with reading("cvae sampler"):
+            own, sizes = with_sizes(settings, goal_size=experience.goals.shape[1])
+            if missing := set(asdict(CvaeConfig())) - set(own):  # in many maps weights would fit all the same
+                raise KeyError(f"no {', '.join(sorted(missing))}")
+            config, layout = CvaeConfig(**own), experience.layout
+            model = Cvae(sizes["goal_size"], config) if layout is None else LayoutCvae(layout, config)
+            model.load_state_dict(dict(tensors))
         return cls(model.eval().requires_grad_(False), experience, config)
 
 
@@ -90,22 +93,16 @@ def _train(
     per_way: int,
     config: CvaeConfig,
     seed: int,
-    on_step: Callable[[int, float], None],
+    on_step: OnStep,
 ) -> None:
     points, chances, seen = torch.as_tensor(paths, dtype=torch.float32), torch.as_tensor(weights), torch.as_tensor(pictures)
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.train_steps)
-    for step in range(config.train_steps):
+
+    def loss(step: int) -> Tensor:
         row = torch.multinomial(chances, max(1, config.batch_size // per_way), replacement=True, generator=generator)
         row = row.repeat_interleave(per_way)
         ways = points[row]
         targets = point_at(ways, torch.rand(len(ways), generator=generator))
-        loss = model.loss(targets, ways[:, 0], ways[:, -1], seen[row], config.beta, generator)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the CVAE's loss is {loss.item()} at step {step}; lower learning_rate")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        on_step(step + 1, loss.item())
+        return model.loss(targets, ways[:, 0], ways[:, -1], seen[row], config.beta, generator)
+
+    descend(adam(model.parameters(), config.learning_rate), loss, config.train_steps, what="the cvae sampler", on_step=on_step)

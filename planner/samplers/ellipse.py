@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..experience import Experience
+from ..fitting import OnStep, ignore
 
 Array = NDArray[np.floating]
 
@@ -35,10 +35,9 @@ class EllipseSampler:
 
     experience: Experience
     config: EllipseSamplerConfig = field(default_factory=EllipseSamplerConfig)
-    Config: ClassVar = EllipseSamplerConfig
 
     @classmethod
-    def fit(cls, experience: Experience, config: EllipseSamplerConfig | None = None) -> EllipseSampler:
+    def fit(cls, experience: Experience, config: EllipseSamplerConfig | None = None, on_step: OnStep = ignore) -> EllipseSampler:
         return cls(experience, config if config is not None else EllipseSamplerConfig())
 
     def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:

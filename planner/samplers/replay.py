@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..experience import Experience
+from ..fitting import OnStep, ignore
 
 Array = NDArray[np.floating]
 
@@ -19,7 +20,7 @@ class ReplaySampler:
     states: Array  # (M, S)
 
     @classmethod
-    def fit(cls, experience: Experience) -> ReplaySampler:
+    def fit(cls, experience: Experience, config: None = None, on_step: OnStep = ignore) -> ReplaySampler:
         return cls(experience.states)
 
     def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..experience import Experience
+from ..fitting import OnStep, ignore
 
 Array = NDArray[np.floating]
 
@@ -33,10 +33,9 @@ class SpreadSampler:
 
     states: Array  # (C, S)
     steps: Array  # (C, C) env steps, symmetric
-    Config: ClassVar = SpreadSamplerConfig
 
     @classmethod
-    def fit(cls, experience: Experience, config: SpreadSamplerConfig | None = None) -> SpreadSampler:
+    def fit(cls, experience: Experience, config: SpreadSamplerConfig | None = None, on_step: OnStep = ignore) -> SpreadSampler:
         config = config if config is not None else SpreadSamplerConfig()
         rng = np.random.default_rng(experience.seed)
         states = experience.states[rng.permutation(len(experience.states))[: config.candidates]]

@@ -9,7 +9,6 @@ from typing import Any
 from thalweg.scripts.bench.common import RunsOptions
 from thalweg.scripts.bench.planners import DIFFICULTY, EPISODE_STEPS
 from thalweg.scripts.cli import UsageError, progress_bar
-from thalweg.scripts.runs import load_run
 
 _NODES = 32
 _NEVER = 1e9  # env steps
@@ -28,20 +27,19 @@ def bench_ablation(options: AblationOptions) -> list[dict[str, Any]]:
 def _rows(folder: Path, options: AblationOptions) -> list[dict[str, Any]]:
     import torch
 
-    from thalweg.envs.loading import env_maker
     from thalweg.planner.evaluation.evaluate import evaluate
     from thalweg.planner.evaluation.results import summarise
+    from thalweg.runs import load
 
     torch.set_num_threads(1)
-    trained = load_run(folder, options.progress)
+    trained = load(folder, progress=options.progress).at(max_episode_steps=EPISODE_STEPS, difficulty=DIFFICULTY)
     if trained.layout is not None:
         raise UsageError(f"{folder}: {trained.env} has many maps, and parts that are left out here are of one; name other runs")
-    make_env = env_maker(trained.env, **trained.env_kwargs, max_episode_steps=EPISODE_STEPS, difficulty=DIFFICULTY)
     policies = _variants(trained)
     episodes = []
     with progress_bar(len(policies) * options.episodes, trained.env, options.progress) as bar:
         for name, policy in policies.items():
-            episodes += evaluate(policy, make_env, range(options.episodes), trained.env, name, lambda row: bar.update())
+            episodes += evaluate(policy, trained.make_env, range(options.episodes), trained.env, name, lambda row: bar.update())
     summary = summarise(episodes)
     whole = summary.pop("all parts")
     rows = []
@@ -63,10 +61,9 @@ def _rows(folder: Path, options: AblationOptions) -> list[dict[str, Any]]:
 def _variants(trained: Any) -> dict[str, Any]:
     """Each policy lacks what its name says, or has that instead."""
     from thalweg.planner.following.routes import RouteConfig, Routes
-    from thalweg.scripts.parts import make_distance, make_policy
 
-    whole: Any = make_policy(trained, "energy", _NODES)
-    planner, follow = whole.planner, whole.config
+    whole: Any = trained.policy("energy", _NODES)
+    planner, follow, doubtful = whole.planner, whole.config, trained.distance("ensemble")
 
     def planned(**changes: Any) -> Any:
         return replace(whole, planner=replace(planner, config=replace(planner.config, **changes)))
@@ -75,10 +72,10 @@ def _variants(trained: Any) -> dict[str, Any]:
         "all parts": whole,
         "no plan, the route alone": replace(whole, config=replace(follow, direct=_NEVER)),
         "no route, waypoint by waypoint": replace(whole, routes=None),
-        "the route keeps no clearance": replace(whole, routes=Routes.fit(trained.experience, RouteConfig(weight=0.0))),
+        "the route keeps no clearance": replace(whole, routes=Routes.fit(trained.experience(), RouteConfig(weight=0.0))),
         "hard cut-off at 2.5 sure edges": planned(stride=_NEVER, max_edge=2.5 * trained.sure_edge, keep_best=False),
         "best link not kept": planned(keep_best=False),
         "no time-outs": replace(whole, config=replace(follow, patience=_NEVER)),
         "late subgoals not shaken": replace(whole, config=replace(follow, shake=0.0)),
-        "pessimistic ensemble": make_policy(trained, "energy", _NODES, make_distance(trained, "ensemble")),
+        "pessimistic ensemble": replace(whole, planner=replace(planner, distance=doubtful), distance=doubtful),
     }

@@ -80,16 +80,18 @@ def sampling_speed(repeats: int) -> tuple[list[float], ...]:
 def pairwise_speed(repeats: int) -> dict[str, list[float]]:
     """Distances of 1,000 states to 1,000 goals per second: the quasimetric against two critics of 256-256."""
     from thalweg.agents.agent import trained_agent
+    from thalweg.planner.data.dataset import Dataset
     from thalweg.planner.data.trajectories import GoalEntries, Trajectory
     from thalweg.planner.distances.q_value import QValueDistance, QValueDistanceConfig
     from thalweg.planner.distances.quasimetric import QuasimetricDistance, QuasimetricDistanceConfig
+    from thalweg.planner.experience import Experience
 
     rng, goal_of = np.random.default_rng(0), GoalEntries((0, 1))
     states = rng.uniform(0, 3, (1_000, 4)).astype(np.float32)
     agent = trained_agent(_our_agent("PointMass-v0", 1, (256, 256), 1.0, 1_000, 0))
     critics = QValueDistance(lambda s, g: agent.q_values(s, goal_of(s), g), QValueDistanceConfig(discount=agent.discount))
     walk = Trajectory(states, goal_of(states))
-    metric = QuasimetricDistance.fit([walk], goal_of, QuasimetricDistanceConfig(train_steps=1), 0)
+    metric = QuasimetricDistance.fit(Experience(Dataset([walk], goal_of), seed=0), QuasimetricDistanceConfig(train_steps=1))
     goals = goal_of(states)
     calls = {"ours": lambda: metric.pairwise(states, goals), "peer": lambda: critics.pairwise(states, goals)}
     return _in_turn(calls, repeats, at_once=1)
@@ -147,7 +149,7 @@ def _our_agent(
     from thalweg.envs.loading import load_batch
 
     config = AgentConfig(num_envs=num_envs, hidden=hidden, updates_per_step=updates, precision=precision)
-    model = GoalSAC(BatchVecEnv(load_batch(env, num_envs)), config, steps, seed, device)
+    model = GoalSAC(env=BatchVecEnv(load_batch(env, num_envs)), config=config, total_steps=steps, seed=seed, device=device)
     model.set_logger(Logger(None, []))
     return model
 

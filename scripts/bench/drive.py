@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thalweg.planner.evaluation.setting import Follow
 from thalweg.scripts.bench.common import RunsOptions
 from thalweg.scripts.bench.planners import DIFFICULTY, EPISODE_STEPS
-from thalweg.scripts.cli import Follow, UsageError, progress_bar
-from thalweg.scripts.runs import load_run
+from thalweg.scripts.cli import UsageError, progress_bar
 
 _NODES = 100
 _DRIVEN: tuple[tuple[str, Follow], ...] = (("oracle", "route"), ("energy", "route"), ("energy", "waypoints"))
@@ -32,15 +32,13 @@ def _rows(folder: Path, options: DriveOptions) -> Iterator[dict[str, Any]]:
     import torch
 
     from thalweg.envs.fastest_drives import FastestDrives
-    from thalweg.envs.loading import env_maker
     from thalweg.envs.point_mass import PointMass
     from thalweg.planner.evaluation.evaluate import evaluate
-    from thalweg.scripts.parts import make_policy
+    from thalweg.runs import load
 
     torch.set_num_threads(1)
-    trained = load_run(folder, options.progress)
-    make_env = env_maker(trained.env, **trained.env_kwargs, max_episode_steps=EPISODE_STEPS, difficulty=DIFFICULTY)
-    env = make_env(0)
+    trained = load(folder, progress=options.progress).at(max_episode_steps=EPISODE_STEPS, difficulty=DIFFICULTY)
+    env = trained.make_env()
     world = env.unwrapped
     if not isinstance(world, PointMass) or trained.layout is not None:
         raise UsageError(f"{folder}: the fastest drives of {trained.env} are not known; name runs of one PointMass world")
@@ -58,8 +56,8 @@ def _rows(folder: Path, options: DriveOptions) -> Iterator[dict[str, Any]]:
         env.close()
     name = folder.resolve().name
     for planner, follow in _DRIVEN:
-        policy = make_policy(trained, planner, _NODES, follow=follow)
-        episodes = evaluate(policy, make_env, seeds, trained.env, planner)
+        policy = trained.policy(planner, _NODES, follow)
+        episodes = evaluate(policy, trained.make_env, seeds, trained.env, planner)
         arrived = [(row, *best) for row, best in zip(episodes, least, strict=True) if row.success]
         common = {"against": "the fastest drives", "arrived": len(arrived), "of": len(seeds)}
         for unit, ours, peer in (

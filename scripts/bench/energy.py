@@ -8,7 +8,6 @@ from typing import Any
 
 from thalweg.scripts.bench.common import RunOptions, SeedsOptions, faster, make_row
 from thalweg.scripts.cli import progress_bar
-from thalweg.scripts.runs import load_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +20,11 @@ def bench_energy(options: EnergyOptions) -> list[dict[str, Any]]:
     import numpy as np
     import torch
 
-    import thalweg.envs  # noqa: F401 (registers ours)
+    from thalweg.runs import load
     from thalweg.scripts.bench.energy_trials import between_quality
 
     torch.set_num_threads(1)
-    trained = load_run(options.run, options.progress)
+    trained = load(options.run, progress=options.progress)
     with progress_bar(options.pairs, "pairs", options.progress) as bar:
         values = between_quality(trained, options.pairs, bar.update)
     peer = "60 Langevin steps"
@@ -131,13 +130,14 @@ def bench_ways(options: WaysOptions) -> list[dict[str, Any]]:
 
     from thalweg.planner.energy.toys.paths import TWO_WAYS_ENERGY
     from thalweg.planner.evaluation.report import figure_to_png
+    from thalweg.planner.storage import replace_file
     from thalweg.scripts.bench.energy_trials import two_ways
 
     torch.set_num_threads(1)
     kinds = {"ours": TWO_WAYS_ENERGY.latents, "peer": 1}
     with progress_bar(2 * options.seeds * TWO_WAYS_ENERGY.train_steps, "training", options.progress) as bar:
         trials = {who: [two_ways(latents, seed, bar.update) for seed in range(options.seeds)] for who, latents in kinds.items()}
-    (options.out / "ways.png").write_bytes(figure_to_png(_draw_ways({who: own[0]["ways"] for who, own in trials.items()})))
+    replace_file(options.out / "ways.png", figure_to_png(_draw_ways({who: own[0]["ways"] for who, own in trials.items()})))
     rows = []
     for key, what, unit in (
         ("one_side", "ways that keep to one side", "of ways"),

@@ -24,8 +24,8 @@ from thalweg.planner.energy.toys.paths import (
 )
 from thalweg.planner.energy.toys.recipes import NO_CONTEXT
 from thalweg.planner.energy.train import fit_points
+from thalweg.planner.run.run import Run
 from thalweg.scripts.cli import UsageError
-from thalweg.scripts.runs import Run
 
 _SAMPLES = 100  # per query
 _SHORTEST_VALLEY = 0.3  # between the two points of a pair; the square has side 1
@@ -40,11 +40,11 @@ def between_quality(trained: Run, num_pairs: int, on_pair: Callable[[], None]) -
 
     Links are measured on the map, so that it is the samples that are judged and not the distances.
     """
-    from thalweg.envs.loading import load_env
     from thalweg.planner.data.points import resample_by_arc_length
 
-    between = trained.energy_model()
-    env = load_env(trained.env, **{**trained.env_kwargs, "difficulty": 0.5})
+    sampler: Any = trained.sampler("energy")
+    between: BetweenModel = sampler.model
+    env = trained.make_env(difficulty=0.5)
     world: Any = env.unwrapped
     if not hasattr(world, "shortest_route"):
         raise UsageError(f"--run {trained.folder}: {trained.env} does not know its shortest ways; train a PointMass env")

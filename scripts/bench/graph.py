@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg.scripts.bench.common import RunOptions, faster, make_row
 from thalweg.scripts.cli import progress_bar
-from thalweg.scripts.runs import load_run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +37,9 @@ def bench_graph(options: GraphOptions) -> list[dict[str, Any]]:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
-    run = load_run(options.run, options.progress)  # first, since the other part takes minutes
+    from thalweg.runs import load
+
+    run = load(options.run, progress=options.progress)  # first, since the other part takes minutes
     with progress_bar(2, "parts", options.progress) as bar:
         # a process of its own, so that what it holds at most is known
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
@@ -58,9 +59,9 @@ def roadmap_figures(run: Any, repeats: int) -> list[dict[str, Any]]:
     from thalweg.planner.samplers.replay import ReplaySampler
 
     torch.set_num_threads(1)
-    experience, links, rng = run.experience, config_for(run.sure_edge, _QUERY_NODES), np.random.default_rng(0)
-    distance = run.distance("quasimetric")
-    peer = GraphPlanner(ReplaySampler.fit(experience), distance, run.goal_of, links)
+    experience, links, rng = run.experience("quasimetric"), config_for(run.sure_edge, _QUERY_NODES), np.random.default_rng(0)
+    distance = run.plain_distance("quasimetric")
+    peer = GraphPlanner(ReplaySampler.fit(experience), distance, run.data.goal_of, links)
     ours, built = _build_roadmap(experience, distance, links, repeats, rng)
     starts, goals = (rng.integers(len(experience.states), size=10 * _PAIRS) for _ in range(2))
     pairs = list(zip(experience.states[starts], experience.goals[goals], strict=True))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thalweg.planner.evaluation.setting import Follow
 from thalweg.scripts.bench.common import RunsOptions
-from thalweg.scripts.cli import Follow
+from thalweg.scripts.cli import progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,35 +32,39 @@ class PlannersOptions(RunsOptions):
 def bench_planners(options: PlannersOptions) -> list[dict[str, Any]]:
     """Success and detour against the number of nodes, for every sampler on each run's map; a second call goes on."""
     from thalweg.planner.evaluation.report import figure_to_png
-    from thalweg.planner.storage import json_to_bytes
+    from thalweg.planner.storage import json_to_bytes, replace_file
 
     curves = {folder.resolve().name: _curves(folder, options) for folder in options.runs}
-    (options.out / "curves.json").write_bytes(json_to_bytes(curves))
-    (options.out / "curves.png").write_bytes(figure_to_png(draw(curves)))
+    replace_file(options.out / "curves.json", json_to_bytes(curves))
+    replace_file(options.out / "curves.png", figure_to_png(draw(curves)))
     return [row for name, own in curves.items() for row in rows_of(name, own)]
 
 
 def _curves(folder: Path, options: PlannersOptions) -> Curves:
-    from thalweg.planner.evaluation.results import summarise
-    from thalweg.scripts.evaluate import Setting, evaluate_all
+    import torch
 
+    from thalweg.evaluation import EvaluatedRun
+    from thalweg.planner.evaluation.evaluation_folder import evaluate_planners
+    from thalweg.planner.evaluation.setting import Setting
+    from thalweg.planner.evaluation.workers import run_tasks
+    from thalweg.runs import load
+
+    torch.set_num_threads(1)
     curves: Curves = {name: {} for name in SAMPLERS}
+    subject, tasks = EvaluatedRun(load(folder, progress=options.progress)), partial(run_tasks, workers=options.workers)
+    seeds = list(range(options.episodes))
     for nodes in options.nodes:
         setting = Setting(
-            run=str(folder),
             nodes=nodes,
             distance="quasimetric",
             follow=options.follow,
             episode_steps=EPISODE_STEPS,
             difficulty=DIFFICULTY,
-            env_kwargs="{}",
-            progress=options.progress,
         )
-        for name in SAMPLERS:
-            setting.policy(name)  # what has to be learned is, before there are processes
         out = options.out / folder.resolve().name / str(nodes)
-        rows = evaluate_all(out, setting, SAMPLERS, range(options.episodes), options.workers, options.progress)
-        for name, figures in summarise(rows).items():
+        with progress_bar(len(SAMPLERS) * len(seeds), f"{nodes} nodes", options.progress) as bar:
+            table = evaluate_planners(subject, SAMPLERS, seeds, setting, out, tasks, bar.update)
+        for name, figures in table.items():
             curves[name][nodes] = figures
     return curves
 

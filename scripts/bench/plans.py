@@ -8,7 +8,6 @@ from typing import Any
 
 from thalweg.scripts.bench.common import RunOptions, faster, make_row
 from thalweg.scripts.cli import progress_bar
-from thalweg.scripts.runs import load_run
 
 _REPLAY_NODES = 1_000  # of the graph that SoRB builds
 
@@ -23,13 +22,12 @@ def bench_plan(options: PlanOptions) -> list[dict[str, Any]]:
     import numpy as np
     import torch
 
-    from thalweg.envs.loading import load_env
-    from thalweg.scripts.parts import make_planner
+    from thalweg.runs import load
 
     torch.set_num_threads(1)
-    trained = load_run(options.run, options.progress)
-    planners = {"ours": make_planner(trained, "energy", 100), "peer": make_planner(trained, "replay", _REPLAY_NODES)}
-    env = load_env(trained.env, **{**trained.env_kwargs, "difficulty": 0.5})
+    trained = load(options.run, progress=options.progress)
+    planners = {"ours": trained.planner("energy", 100), "peer": trained.planner("replay", _REPLAY_NODES)}
+    env = trained.make_env(difficulty=0.5)
     rng = np.random.default_rng(0)
     times: dict[str, list[float]] = {"ours": [], "peer": []}
     observation, _ = env.reset(seed=options.pairs)

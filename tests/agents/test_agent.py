@@ -24,7 +24,9 @@ from thalweg.planner.storage import json_to_bytes, write_files
 
 def small_sac(steps=600):
     env = FiniteVecEnv(DummyVecEnv([lambda: gym.make("PointMass-v0")] * 4))
-    model = GoalSAC(env, AgentConfig(num_envs=4, warmup_steps=400, hidden=(32, 32), batch_size=32), steps, seed=0)
+    model = GoalSAC(
+        env=env, config=AgentConfig(num_envs=4, warmup_steps=400, hidden=(32, 32), batch_size=32), total_steps=steps, seed=0
+    )
     return model.learn(steps)
 
 
@@ -37,7 +39,7 @@ def model():
 def test_a_goal_that_is_not_reached_gives_way_to_another():
     env = DummyVecEnv([lambda: gym.make("PointMass-v0", tolerance=1e-6, max_episode_steps=500)] * 2)
     config = AgentConfig(num_envs=2, warmup_steps=200, hidden=(8,), practice_share=1.0, practice_steps=10)
-    model = GoalSAC(env, config, 250, seed=0).learn(202)
+    model = GoalSAC(env=env, config=config, total_steps=250, seed=0).learn(202)
     here = {key: values.copy() for key, values in env.reset().items()}
     pursued = np.stack([model._pursued_goals(here) for _ in range(30)])  # (30, 2, G), standing still
     changes = np.flatnonzero((np.diff(pursued, axis=0) != 0).any(axis=(1, 2)))
@@ -47,7 +49,7 @@ def test_a_goal_that_is_not_reached_gives_way_to_another():
 def test_no_step_is_overwritten_when_the_envs_do_not_divide_the_steps():
     """The last round of steps wrapped the buffer by one, and an episode as long as the training was lost with its start."""
     env = DummyVecEnv([lambda: gym.make("PointMass-v0", tolerance=1e-6, max_episode_steps=500)] * 4)
-    model = GoalSAC(env, AgentConfig(num_envs=4, warmup_steps=300, hidden=(8,)), 102, seed=0).learn(102)
+    model = GoalSAC(env=env, config=AgentConfig(num_envs=4, warmup_steps=300, hidden=(8,)), total_steps=102, seed=0).learn(102)
     assert [len(trajectory) for trajectory in model.replay_buffer.trajectories()] == [28] * 4
 
 
@@ -55,13 +57,15 @@ def test_no_step_is_overwritten_when_the_envs_do_not_divide_the_steps():
 def test_one_env_gets_as_many_updates_per_env_step_as_eight(num_envs):
     """One env asks for less than one update a step; it used to get one."""
     env = DummyVecEnv([lambda: gym.make("PointMass-v0")] * num_envs)
-    model = GoalSAC(env, AgentConfig(num_envs=num_envs, warmup_steps=208, hidden=(8,), batch_size=16), 416, seed=0).learn(416)
+    model = GoalSAC(
+        env=env, config=AgentConfig(num_envs=num_envs, warmup_steps=208, hidden=(8,), batch_size=16), total_steps=416, seed=0
+    ).learn(416)
     assert model._n_updates == 208 / 4
 
 
 def test_no_step_is_overwritten_when_the_steps_end_between_two_updates():
     env = DummyVecEnv([lambda: gym.make("PointMass-v0", tolerance=1e-6, max_episode_steps=500)])
-    model = GoalSAC(env, AgentConfig(num_envs=1, warmup_steps=200, hidden=(8,)), 102, seed=0).learn(102)
+    model = GoalSAC(env=env, config=AgentConfig(num_envs=1, warmup_steps=200, hidden=(8,)), total_steps=102, seed=0).learn(102)
     assert [len(trajectory) for trajectory in model.replay_buffer.trajectories()] == [112]
 
 
@@ -226,7 +230,7 @@ def test_the_first_value_that_is_not_finite_stops_training(key, where):
             return observation, reward, *rest
 
     env = FiniteVecEnv(DummyVecEnv([lambda: gym.make("PointMass-v0"), lambda: Broken(gym.make("PointMass-v0"))]))
-    model = GoalSAC(env, AgentConfig(num_envs=2), 5_000, seed=0)
+    model = GoalSAC(env=env, config=AgentConfig(num_envs=2), total_steps=5_000, seed=0)
     with pytest.raises(NotFiniteError, match=f"{key} of env 1 .* step 3"):
         model.learn(5_000)
     assert all(parameter.isfinite().all() for parameter in model.policy.parameters())

@@ -25,7 +25,7 @@ CONFIG = AgentConfig(num_envs=4, warmup_steps=400, hidden=(16, 16), batch_size=3
 
 def make(env_id="PointMassU-v0", steps=2 * LEG, config=CONFIG, **settings):
     env = VecMonitor(DummyVecEnv([lambda: gym.make(env_id, **settings)] * config.num_envs))
-    model = GoalSAC(env, config, steps, seed=0)
+    model = GoalSAC(env=env, config=config, total_steps=steps, seed=0)
     model.set_logger(Logger(None, []))
     return model
 

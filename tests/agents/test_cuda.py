@@ -22,7 +22,7 @@ CONFIG = AgentConfig(num_envs=4, warmup_steps=100, hidden=(32, 32), batch_size=6
 
 
 def make(env="PointMassU-v0", device="cuda", room=400, **env_kwargs):
-    return GoalSAC(BatchVecEnv(load_batch(env, 4, **env_kwargs)), CONFIG, room, seed=0, device=device)
+    return GoalSAC(env=BatchVecEnv(load_batch(env, 4, **env_kwargs)), config=CONFIG, total_steps=room, seed=0, device=device)
 
 
 def weights(model):

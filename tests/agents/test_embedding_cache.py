@@ -20,7 +20,7 @@ MAZES = {"size": 3, "loops": 1, "mazes": 3}
 
 def trained(env="PointMass-v0", steps=160, room=192, **env_kwargs):
     """With room for one step of all envs more."""
-    model = GoalSAC(BatchVecEnv(load_batch(env, 4, **env_kwargs)), CONFIG, room, seed=0)
+    model = GoalSAC(env=BatchVecEnv(load_batch(env, 4, **env_kwargs)), config=CONFIG, total_steps=room, seed=0)
     return model.learn(steps)
 
 

@@ -179,7 +179,7 @@ def in_maps():
 
 def stored_goals(buffer):
     """Which goals were achieved in which map, by its picture."""
-    count, pairs = buffer._num_stored, set()
+    count, pairs = buffer.num_stored, set()
     for part in (buffer.observations, buffer.next_observations):
         states, goals = (part[key][:count].reshape(count * 4, -1) for key in ("observation", "achieved_goal"))
         pairs |= set(zip(map(bytes, states[:, 4:]), map(bytes, goals), strict=True))
@@ -188,7 +188,7 @@ def stored_goals(buffer):
 
 def pictures(buffer):
     """(K, X Y), in the order of the maps' numbers."""
-    numbers, first = np.unique(buffer.maps[: buffer._num_stored], return_index=True)
+    numbers, first = np.unique(buffer.maps[: buffer.num_stored], return_index=True)
     assert numbers.tolist() == list(range(len(numbers)))
     return buffer.stored("observation").reshape(-1, 53)[first, 4:]
 

@@ -88,7 +88,7 @@ def agent():
     """Has learnt the ways of an open square, and to act not at all: its means are 0 everywhere."""
     torch.manual_seed(0)
     config = AgentConfig(num_envs=4, warmup_steps=2_000, hidden=(8,), batch_size=16)
-    model = GoalSAC(BatchVecEnv(load_batch("PointMass-v0", 4)), config, 2_100, seed=0).learn(2_004)
+    model = GoalSAC(env=BatchVecEnv(load_batch("PointMass-v0", 4)), config=config, total_steps=2_100, seed=0).learn(2_004)
     with torch.no_grad():
         for parameter in model.actor.mu.parameters():
             parameter.zero_()

@@ -11,7 +11,7 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import thalweg.envs  # noqa: F401
 from thalweg.envs.drawings import FAMILIES
-from thalweg.envs.frames import Overlay, save_gif
+from thalweg.envs.frames import Overlay, gif_bytes
 from thalweg.envs.random_maze import random_maze
 
 OURS = [name for name, spec in gym.registry.items() if str(spec.entry_point).startswith("thalweg.envs.")]
@@ -105,7 +105,7 @@ def test_the_overlay_is_drawn_and_a_gif_moves(tmp_path):
     env.overlay = Overlay(ends, nodes=ends, edges=ends[None])
     overlaid = env.render()
     assert (bare != overlaid).any()
-    save_gif([bare, overlaid], tmp_path / "two.gif", 20)
+    (tmp_path / "two.gif").write_bytes(gif_bytes([bare, overlaid], 20))
     with Image.open(tmp_path / "two.gif") as image:
         assert image.n_frames == 2 and image.size == bare.shape[1::-1]
 

@@ -21,6 +21,7 @@ from thalweg.planner.evaluation.audit import (
     triangle_violation_rate,
     worst_edges,
 )
+from thalweg.scripts.audit import spoken, table
 
 PLACE = GoalEntries((0, 1))
 
@@ -94,13 +95,14 @@ class Steering:
     """Pushes the mass straight to the goal, as fast as it can still stop."""
 
     def predict(self, observation, state=None, episode_start=None, deterministic=False):
-        offset, velocity = observation["desired_goal"] - observation["observation"][:2], observation["observation"][2:]
+        offset = observation["desired_goal"] - observation["observation"][..., :2]
+        velocity = observation["observation"][..., 2:]
         return np.clip((1.5 * offset - velocity) * 5, -1, 1).astype(np.float32), None
 
 
 class Resting(Steering):
     def predict(self, observation, state=None, episode_start=None, deterministic=False):
-        return np.zeros(2, np.float32), None
+        return np.zeros_like(observation["desired_goal"]), None
 
 
 @pytest.mark.parametrize("truth", [True, False])
@@ -132,6 +134,21 @@ def test_no_goal_nearby_is_said():
     env = gym.make("PointMass-v0")
     with pytest.raises(ValueError, match="could be driven"):
         drive(Steering(), env, lambda state, place, rng: (place, np.inf), 2, seed=0)
+
+
+def test_without_truth_a_short_edge_is_not_called_right():
+    known = {"spearman": 0.9, "median_relative_error": 0.1, "triangle_violation_rate": 0.0, "false_short_edge_rate": None}
+    lines = table("some/folder/of_a_user.py:Harbour", {"mine": {**known, "realised_to_20": known}}).splitlines()
+    assert lines[0] == "some/folder/of_a_user.py:Harbour" and lines[1].split()[0] == "spearman"
+    assert lines[2].split()[:5] == ["mine", "0.900", "0.100", "-", "-"] and len(lines[1]) == len(lines[2])
+
+
+def test_an_agent_that_can_be_trusted_at_no_distance_is_said_to_be_so():
+    rows = success_by_distance(drives_of([1, 3, 4, 6], [1, np.inf, 5, 7]), 3, 12)
+    bad, good = ({"longest_sure_edge": longest_sure_edge(own), "success_by_distance": own} for own in (rows, rows[1:]))
+    told = spoken({"bare": bad, "routed": good})
+    assert "99 % of goals at no distance (50% of those 1 to 3 steps away)" in told
+    assert told.endswith("led along routes, 99 % of goals up to 6 steps away")
 
 
 def drives_of(steps, taken):

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-import thalweg.scripts.progress
+import thalweg.bar
 from thalweg.agents.config import AgentConfig
 from thalweg.envs.guard import EnvError
 from thalweg.envs.loading import load_env
@@ -110,7 +110,9 @@ def test_seeds(text, seeds):
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "0", "-3", "5:5", "3:1", "a", "1:2:3", "1,1", "-1,2", ",", "1e3", "4294967296,", "9" * 11])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-3", "5:5", "3:1", "a", "1:2:3", "1,,2", "1.5", "1,1", "-1,2", ",", "1e3", "4294967296,", "9" * 11]
+)
 def test_seeds_that_will_not_do(text):
     with pytest.raises(UsageError, match="--seeds"):
         parse_seeds(text)
@@ -227,7 +229,7 @@ def test_an_env_that_does_not_know_a_setting_is_told_which(tmp_path):
 
 def test_progress_in_a_file_is_plain_lines(monkeypatch, capsys):
     clock = iter(range(0, 1_000, 8))
-    monkeypatch.setattr(thalweg.scripts.progress.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(thalweg.bar.time, "monotonic", lambda: float(next(clock)))
     with progress_bar(1_000, "fit", initial=200) as bar:
         for _ in range(5):
             bar.update(100)

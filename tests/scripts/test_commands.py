@@ -13,11 +13,11 @@ import torch
 from conftest import SMALL, command
 
 from thalweg.planner.storage import DamagedError, read_file
+from thalweg.runs import load
 from thalweg.scripts.bench import __main__ as bench
 from thalweg.scripts.bench.common import make_row
 from thalweg.scripts.bench.envs import EnvsOptions
 from thalweg.scripts.cli import run
-from thalweg.scripts.runs import load_run
 
 
 @pytest.mark.slow
@@ -36,6 +36,10 @@ def test_plan_writes_its_json_and_picture(trained, tmp_path):
     done = command("scripts.plan", "--run", trained, "--out", tmp_path, "--seed", 10_000)
     assert done.returncode == 0, done.stderr
     plan = json.loads((tmp_path / "plan.json").read_text())
+    steps = f"reached in {plan['steps_taken']} steps" if plan["reached"] else "NOT reached after 400 steps"
+    assert steps in done.stdout and "episodes of 400 steps, difficulty 0.5 (defaults" in done.stdout
+    assert len(plan["trail"]) == plan["steps_taken"] + 1 and plan["trail"][0] == plan["start"]
+    assert (plan["seed"], plan["planner"], plan["num_nodes"], plan["env"]) == (10_000, "energy", 100, "PointMass-v0")
     assert len(plan["nodes"]) == 100 and len(plan["steps"]) == len(plan["waypoints"]) + 1
     assert (tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
 
@@ -58,7 +62,7 @@ def test_a_damaged_run_is_named(trained, tmp_path):
         content[len(content) // 2] ^= 1
         target.write_bytes(bytes(content))
         with pytest.raises(DamagedError, match=target.name):
-            load_run(broken)
+            load(broken)
         if target.name == "policy.safetensors":
             done = command("scripts.evaluate", "--run", broken, "--out", tmp_path / "out", "--seeds", "0:1")
             assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1 and target.name in done.stderr
@@ -166,6 +170,7 @@ def test_a_benchmark_that_is_cut_off_leaves_what_it_has_measured(tmp_path, monke
         (("scripts.train", "--env", "PointMass-v0", "--steps", "10", "--out", "unused"), "--steps 10"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--seeds", "5:5"), "--seeds"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--seeds", "a,b"), "--seeds"),
+        (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--seeds", "0"), "100 (for 0:100)"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--planners", "best"), "best"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--env-kwargs", "{size: 3}"), "no JSON"),
         (("scripts.evaluate", "--run", "no/such/run", "--out", "unused", "--episode-steps", "-1"), "--episode-steps"),

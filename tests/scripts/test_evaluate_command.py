@@ -6,6 +6,8 @@ import shutil
 import pytest
 from conftest import command
 
+from thalweg.planner.storage import json_to_bytes, read_file, write_files
+
 pytestmark = pytest.mark.slow
 
 ALL = "none,box,replay,spread,ellipse,energy,oracle"  # those that learn nothing more; the others are made in test_parts.py
@@ -61,7 +63,13 @@ def test_all_planners_stand_in_one_table(trained, tmp_path):
     done = evaluate(trained, tmp_path, "--seeds", "10000:10004", "--planners", ALL, "--nodes", 20)
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert list(summary) == ALL.split(",") and [line.split()[0] for line in done.stdout.splitlines()[1:]] == ALL.split(",")
+    lines = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert list(summary) == ALL.split(",") == lines and "episodes of 400 steps, difficulty 0.5 (defaults" in done.stdout
+    stored = json.loads((tmp_path / "evaluation.json").read_text())
+    assert (stored["episode_steps"], stored["difficulty"], stored["distance"]) == (400, 0.5, "quasimetric")
+    energy, oracle = stored["planners"]["energy"], stored["planners"]["oracle"]
+    assert energy["sampler"] == "energy" and "energy/model.safetensors" in energy["files"] and energy["follow"] == "route"
+    assert oracle["sampler"] is None and "energy/model.safetensors" not in oracle["files"]
     assert all(len(figures["minus"]) == 6 and figures["episodes"] == 4 for figures in summary.values())
 
 
@@ -116,6 +124,29 @@ def test_a_part_that_will_not_do_is_named_in_one_line(trained, tmp_path, planner
     done = evaluate(trained, tmp_path / "out", "--seeds", "10000:10002", "--planners", name)
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
     assert all(word in done.stderr for word in words), done.stderr
+
+
+WITHOUT_DIFFICULTY = """
+from thalweg.envs.point_mass import PointMass
+
+class Mine(PointMass):
+    def __init__(self, render_mode=None):
+        super().__init__(render_mode=render_mode)
+"""
+
+
+def test_a_difficulty_that_an_env_does_not_know_is_named_and_none_is_chosen_for_it(trained, tmp_path):
+    """The run's agent in an env of the same spaces, as if it had been trained there."""
+    (tmp_path / "mine.py").write_text(WITHOUT_DIFFICULTY)
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    config = json.loads(read_file(run, "config.json"))
+    write_files(run, {"config.json": json_to_bytes({**config, "env": f"{tmp_path / 'mine.py'}:Mine", "env_kwargs": "{}"})})
+    flags = ("--seeds", "10000:10002", "--planners", "none")
+    done = evaluate(run, tmp_path / "out", *flags, "--difficulty", 0.5)
+    assert done.returncode == 2 and done.stderr.strip().endswith("Mine knows no difficulty; leave --difficulty out")
+    done = evaluate(run, tmp_path / "out", *flags, "--episode-steps", 20)
+    assert done.returncode == 0 and "--difficulty" not in done.stdout, done.stderr
 
 
 def bench(name, out, *flags):

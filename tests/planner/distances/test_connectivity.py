@@ -1,5 +1,7 @@
 """The connectivity score: closed forms of its steps, and a thin wall that it must not see through."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,15 @@ from straight import straight_experience
 from thalweg.planner.checks import check_distance
 from thalweg.planner.data.trajectories import Trajectory
 from thalweg.planner.distances.connectivity import Connectivity, ConnectivityDistance, ConnectivityDistanceConfig
-from thalweg.planner.samplers.cvae import CvaeConfig, CvaeSampler
+from thalweg.planner.fitting import DivergedError
+from thalweg.planner.samplers.cvae_networks import CvaeConfig
 
-SMALL = ConnectivityDistanceConfig(within=6, negatives=20, hidden=32, entries=8, waves=32, train_steps=5)
+
+def imagining(train_steps):
+    return CvaeConfig(hidden=32, layers=2, waves=4, train_steps=train_steps, batch_size=128)
+
+
+SMALL = ConnectivityDistanceConfig(within=6, negatives=20, hidden=32, entries=8, waves=32, train_steps=5, sampler=imagining(5))
 
 
 def walled_experience():
@@ -30,15 +38,10 @@ def walled_experience():
     return experience
 
 
-def imagine(experience, train_steps):
-    config = CvaeConfig(hidden=32, layers=2, waves=4, train_steps=train_steps, batch_size=128)
-    return CvaeSampler.fit(experience, config)
-
-
 @pytest.fixture(scope="module")
 def quick():
     experience = walled_experience()
-    return experience, ConnectivityDistance.fit(imagine(experience, 5), experience, SMALL)
+    return experience, ConnectivityDistance.fit(experience, SMALL)
 
 
 def test_it_keeps_the_promises_of_a_distance(quick):
@@ -65,7 +68,9 @@ def test_steps_are_read_off_the_weights_along_trajectories_and_inf_beyond():
 
 def test_a_stored_one_says_the_same(quick):
     experience, distance = quick
-    again = ConnectivityDistance.from_tensors(distance.tensors(), distance.settings(), experience.goal_of)
+    tensors, settings = distance.state()
+    again = ConnectivityDistance.from_state(tensors, json.loads(json.dumps(settings)), experience)
+    assert again.config == distance.config
     states, goals = experience.states[:20], experience.goals[50:60]
     assert np.array_equal(distance.pairwise(states, goals), again.pairwise(states, goals))
 
@@ -73,22 +78,29 @@ def test_a_stored_one_says_the_same(quick):
 def test_nothing_to_connect_and_divergence_are_told(quick):
     experience, _ = quick
     lone = straight_experience([Trajectory(t.states[:1], t.goals[:1]) for t in experience.trajectories])
-    sampler = imagine(experience, 1)
     with pytest.raises(ValueError, match="no trajectory has two states"):
-        ConnectivityDistance.fit(sampler, lone, SMALL)
-    wild = ConnectivityDistanceConfig(hidden=4, waves=4, train_steps=50, batch_size=8, learning_rate=1e30)
-    with pytest.raises(FloatingPointError, match="lower learning_rate"):
-        ConnectivityDistance.fit(sampler, experience, wild)
+        ConnectivityDistance.fit(lone, SMALL)
+    wild = ConnectivityDistanceConfig(hidden=4, waves=4, train_steps=50, batch_size=8, learning_rate=1e30, sampler=imagining(1))
+    with pytest.raises(DivergedError, match=r"the connectivity distance: .* lower learning_rate"):
+        ConnectivityDistance.fit(experience, wild)
     with pytest.raises(ValueError, match="within must be at least 1"):
         ConnectivityDistanceConfig(within=0)
+
+
+def test_progress_goes_on_from_the_imagined_nodes_to_the_score():
+    ticks = []
+    ConnectivityDistance.fit(walled_experience(), SMALL, lambda step, loss: ticks.append(step))
+    assert ticks == list(range(1, 11)) and ConnectivityDistance.steps_to_fit(walled_experience(), SMALL) == 10
 
 
 @pytest.mark.slow
 def test_near_places_across_a_thin_wall_are_not_connected():
     """1,000 steps, seed 0: places 0.2 (4 steps) apart. One that saw only the gap would treat both kinds alike."""
     experience = walled_experience()
-    config = ConnectivityDistanceConfig(within=6, negatives=20, hidden=64, entries=16, train_steps=1_000, learning_rate=4e-3)
-    distance = ConnectivityDistance.fit(imagine(experience, 300), experience, config)
+    config = ConnectivityDistanceConfig(
+        within=6, negatives=20, hidden=64, entries=16, train_steps=1_000, learning_rate=4e-3, sampler=imagining(300)
+    )
+    distance = ConnectivityDistance.fit(experience, config)
     heights = np.linspace(0.1, 0.9, 50)
     left, right, beyond = (np.stack([np.full(50, x), heights], axis=1).astype(np.float32) for x in (0.2, 0.4, 0.6))
     assert np.isfinite(distance.paired(left, right)).mean() > 0.7

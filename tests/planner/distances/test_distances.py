@@ -1,25 +1,38 @@
 """Contracts over every distance model, and what each promises besides."""
 
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
 import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from straight import straight_experience
 
 import thalweg.envs  # noqa: F401
+from thalweg.planner.checks import check_distance
 from thalweg.planner.data.trajectories import GoalEntries, Trajectory
+from thalweg.planner.distances.connectivity import ConnectivityDistance, ConnectivityDistanceConfig
 from thalweg.planner.distances.distributional import (
     DistributionalDistance,
     DistributionalDistanceConfig,
     Transitions,
     one_step_later,
 )
-from thalweg.planner.distances.ensemble import EnsembleDistance
+from thalweg.planner.distances.ensemble import EnsembleDistance, EnsembleDistanceConfig
 from thalweg.planner.distances.euclidean import EuclideanDistance
+from thalweg.planner.distances.joined import JoinedDistance
 from thalweg.planner.distances.oracle import OracleDistance
 from thalweg.planner.distances.q_value import QValueDistance, QValueDistanceConfig
 from thalweg.planner.distances.quasimetric import Quasimetric, QuasimetricDistance, QuasimetricDistanceConfig
+from thalweg.planner.evaluation.audit import Drives, Pairs
+from thalweg.planner.fitting import DivergedError
+from thalweg.planner.graph.stitched_paths import hindsight_paths
+from thalweg.planner.networks.stored import OtherVersionError
+from thalweg.planner.samplers.cvae_networks import CvaeConfig
 
 PLACE = GoalEntries((0, 1))
 SMALL = QuasimetricDistanceConfig(hidden=32, waves=16, landmarks=32, train_steps=150, batch_size=64)
@@ -48,51 +61,169 @@ def transitions_of(walk):
     return sample
 
 
-def fit_distributional(walk):
-    config = DistributionalDistanceConfig(hidden=16, bins=12, train_steps=30)
-    return DistributionalDistance.fit(transitions_of(walk), towards, PLACE, config, seed=0)
+class Agent:
+    """Goes straight ahead; its critics know how far that is."""
+
+    discount = 0.98
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=False):
+        assert deterministic
+        return towards(observation["observation"], observation["desired_goal"]), None
+
+    def q_values(self, states, achieved, goals):
+        assert np.array_equal(achieved, states[:, :2])
+        return critics(states, goals)
 
 
-FITTED = {
-    "euclidean": lambda walk: EuclideanDistance.fit(walk, PLACE),
-    "q_value": lambda walk: QValueDistance(critics, QValueDistanceConfig(discount=0.98, max_steps=9)),
-    "distributional": fit_distributional,
-    "quasimetric": lambda walk: QuasimetricDistance.fit(walk, PLACE, SMALL, seed=0),
-    "oracle": lambda walk: OracleDistance(lambda s, g: np.where(s[:, 0] < g[:, 0], 20.0, np.inf)),
-    "ensemble": lambda walk: EnsembleDistance([FITTED["euclidean"](walk), FITTED["q_value"](walk)], within=5.0),
+class World:
+    """An env that is told: truth, replay and drives of 1.25 times the steps that critics expect."""
+
+    def __init__(self, walk):
+        self.replay = lambda: transitions_of(walk)
+        self.shortest_steps = lambda s, g: np.where(s[:, 0] < g[:, 0], 20.0, np.inf)
+
+    def drives_nearby(self, experience):
+        states, goals = experience.states[:50], experience.goals[20:70]
+        return Drives(Pairs(states, goals, np.ones(50)), 1.25 * (10 * np.linalg.norm(states[:, :2] - goals, axis=1) + 1))
+
+
+def told(walk):
+    """An experience with all that a distance may ask of it; the paths are pieces of trajectories."""
+    experience = replace(straight_experience(walk), agent=Agent(), world=World(walk))
+    experience._paths["one"] = hindsight_paths(walk, experience.distance, 100, 0.0, np.random.default_rng(0))
+    return experience
+
+
+CONFIGS = {
+    "q_value": QValueDistanceConfig(discount=0.98, max_steps=9),
+    "distributional": DistributionalDistanceConfig(hidden=16, bins=12, train_steps=30),
+    "quasimetric": SMALL,
+    "connectivity": ConnectivityDistanceConfig(
+        within=6, hidden=16, train_steps=5, sampler=CvaeConfig(hidden=16, layers=2, train_steps=5, batch_size=32)
+    ),
+    "ensemble": EnsembleDistanceConfig(within=5.0),
+}
+DISTANCES = {
+    "euclidean": EuclideanDistance,
+    "q_value": QValueDistance,
+    "distributional": DistributionalDistance,
+    "quasimetric": QuasimetricDistance,
+    "connectivity": ConnectivityDistance,
+    "joined": JoinedDistance,
+    "oracle": OracleDistance,
+    "ensemble": EnsembleDistance,
 }
 
 
-@pytest.mark.parametrize("name", FITTED)
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """The ensemble's quasimetric is the usual one, but for its steps."""
+    monkeypatch.setattr(QuasimetricDistanceConfig, "steps_for", lambda self, num_places: min(self.train_steps, 150))
+
+
+def fit(name, walk, **more):
+    return DISTANCES[name].fit(told(walk), CONFIGS.get(name), **more)
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+def test_every_distance_is_fitted_alike_and_keeps_its_promises(name, walk):
+    check_distance(fit(name, walk), told(walk))
+
+
+@pytest.mark.parametrize("name", ["distributional", "quasimetric", "connectivity"])
+def test_what_is_learned_tells_its_steps_and_losses(name, walk):
+    ticks = []
+    fit(name, walk, on_step=lambda step, loss: ticks.append((step, loss)))
+    assert [step for step, _ in ticks] == list(range(1, DISTANCES[name].steps_to_fit(told(walk), CONFIGS[name]) + 1))
+    assert np.isfinite([loss for _, loss in ticks]).all()
+
+
+@pytest.mark.parametrize("name", ["distributional", "quasimetric", "connectivity"])
+def test_what_is_learned_says_where_it_diverges(name, walk):
+    wild = replace(CONFIGS[name], learning_rate=1e30, train_steps=50)
+    with pytest.raises(DivergedError, match=rf"^the {name} distance: .* at step \d+; lower learning_rate$"):
+        DISTANCES[name].fit(told(walk), wild)
+
+
+@pytest.mark.parametrize("name", DISTANCES)
 def test_distance_contract(name, walk):
-    distance = FITTED[name](walk)
+    distance = fit(name, walk)
     states, goals = walk[0].states[:70], walk[1].goals[:65]
     steps = distance.pairwise(states, goals)
     assert steps.shape == (70, 65) and steps.dtype == np.float32 and not np.isnan(steps).any() and (steps >= 0).all()
     assert np.allclose(distance.paired(states[:65], goals), np.diagonal(steps), rtol=1e-4)
-    again = FITTED[name](walk).pairwise(states, goals)
+    again = fit(name, walk).pairwise(states, goals)
     assert np.array_equal(steps, again)  # same data, same seed
     assert np.allclose(distance.pairwise(states.astype(np.float64), goals.astype(np.float64)), steps, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", FITTED)
+@pytest.mark.parametrize("name", DISTANCES)
 @pytest.mark.parametrize("count", [1, 2, 30])
 def test_nodes_of_a_graph_that_are_both_ends_are_as_far_as_any(name, count, walk):
     """Start and nodes to nodes and goal, against the same places in another order, where no row meets its own column."""
-    distance = FITTED[name](walk)
+    distance = fit(name, walk)
     states, goals = walk[0].states[:count], np.concatenate([PLACE(walk[0].states[1:count]), walk[1].goals[:1]])
     steps = distance.pairwise(states, goals)
     assert np.allclose(distance.pairwise(states, goals[::-1])[:, ::-1], steps, rtol=1e-4)
+    assert np.allclose(distance.paired(states[::-1], goals[::-1])[::-1], np.diagonal(steps), rtol=1e-4)
     assert distance.pairwise(states, goals[:0]).shape == (count, 0)
 
 
-@pytest.mark.parametrize("name", ["distributional", "quasimetric"])
+@pytest.mark.parametrize("name", ["distributional", "quasimetric", "connectivity", "q_value"])
 def test_a_stored_model_says_the_same(name, walk):
-    distance = FITTED[name](walk)
-    functions = (towards, PLACE) if name == "distributional" else (PLACE,)
-    again = type(distance).from_tensors(distance.tensors(), distance.settings(), *functions)
+    distance = fit(name, walk)
+    tensors, settings = distance.state()
+    again = type(distance).from_state(tensors, json.loads(json.dumps(settings)), told(walk))
+    assert again.config == distance.config
     states, goals = walk[0].states[:9], walk[1].goals[:9]
     assert np.array_equal(again.pairwise(states, goals), distance.pairwise(states, goals))
+    for other in ({**settings, "depth": 3}, {name: value for name, value in settings.items() if name == "goal_size"}):
+        with pytest.raises(OtherVersionError, match=f"its {name} distance is of another version of this project"):
+            type(distance).from_state(tensors, other, told(walk))
+
+
+def test_a_quasimetric_of_the_first_edition_which_did_not_store_its_size_is_read(walk):
+    distance = fit("quasimetric", walk)
+    tensors, settings = distance.state()
+    again = QuasimetricDistance.from_state(tensors, {key: settings[key] for key in settings if key != "goal_size"}, told(walk))
+    assert np.array_equal(
+        again.pairwise(walk[0].states[:9], walk[1].goals[:9]), distance.pairwise(walk[0].states[:9], walk[1].goals[:9])
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "without", "word"),
+    [
+        ("q_value", "agent", "critics, and there are none"),
+        ("q_value", "world", "pace cannot be measured"),
+        ("distributional", "agent", "counts an agent's steps, and there is none"),
+        ("distributional", "world", "replay, and there is none"),
+        ("oracle", "world", "does not know its true distances"),
+    ],
+)
+def test_what_a_distance_cannot_do_without_is_named(name, without, word, walk):
+    with pytest.raises(ValueError, match=word):
+        DISTANCES[name].fit(replace(told(walk), **{without: None}), CONFIGS.get(name))
+
+
+def test_the_pace_is_measured_by_drives(walk):
+    assert fit("q_value", walk).config.pace == pytest.approx(1.25, rel=1e-3)
+
+
+def test_an_ensemble_is_the_same_of_parts_that_somebody_kept(walk):
+    parts = [DISTANCES[name].fit(told(walk)) for name in EnsembleDistance.parts]
+    states, goals = walk[0].states[:9], walk[1].goals[:9]
+    assert np.array_equal(
+        EnsembleDistance.of(parts).pairwise(states, goals), EnsembleDistance.fit(told(walk)).pairwise(states, goals)
+    )
+
+
+def test_a_pushed_object_that_rests_in_nearly_all_steps_has_a_speed_as_the_crow_flies():
+    """Of 99 steps one moves it, by 0.3: the quantile of all steps is 0."""
+    places = np.zeros((100, 2), np.float32)
+    places[50:, 0] = 0.3
+    distance = EuclideanDistance.fit(straight_experience([Trajectory(places, places)]))
+    assert distance.step_length == pytest.approx(0.3)
 
 
 @settings(max_examples=30, deadline=None)
@@ -136,7 +267,7 @@ def test_a_wall_that_nobody_crossed_is_far_round():
         places = np.stack([np.interp(at, along, column) for column in bends.T], axis=1)
         data.append(Trajectory(places.astype(np.float32), places.astype(np.float32)))
     config = QuasimetricDistanceConfig(landmarks=128)
-    distance = QuasimetricDistance.fit(data, lambda s: s, config, seed=0)
+    distance = QuasimetricDistance.fit(straight_experience(data), config)
     arms = distance.pairwise(bends[[0]].astype(np.float32), np.array([[0.5, 0.0], [1.0, 0.0], [0.0, 0.3]], np.float32))[0]
     assert np.allclose(arms, [5, 10, 23], rtol=0.15)
 
@@ -145,7 +276,8 @@ def test_fitting_leaves_the_training_that_asked_its_own_noise(walk):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    QuasimetricDistance.fit(walk, PLACE, SMALL, seed=0)
+    for name in ("quasimetric", "distributional", "connectivity"):
+        fit(name, walk)
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -166,8 +298,15 @@ def test_the_distribution_counts_the_steps_of_its_policy():
         return Transitions(here, here, torch.ones(size, 1), there, there, goals, (there == goals)[:, 0].float())
 
     config = DistributionalDistanceConfig(hidden=64, bins=16, train_steps=1_000, tau=0.05, learning_rate=3e-3)
-    right = lambda states, goals: np.ones((len(states), 1), np.float32)  # noqa: E731
-    distance = DistributionalDistance.fit(sample, right, lambda s: s, config, seed=0)
+
+    class Right:
+        def predict(self, observation, **_):
+            return np.ones((len(observation["observation"]), 1), np.float32), None
+
+    line = np.arange(13, dtype=np.float32)[:, None]
+    experience = straight_experience([Trajectory(line, line)])
+    experience = replace(experience, agent=Right(), world=SimpleNamespace(replay=lambda: sample))
+    distance = DistributionalDistance.fit(experience, config)
     steps = distance.pairwise(np.array([[2.0]], np.float32), np.array([[3.0], [6.0], [10.0], [1.0]], np.float32))[0]
     assert np.allclose(steps[:3], [1, 4, 8], atol=0.7) and steps[3] == np.inf
 
@@ -203,11 +342,11 @@ def test_the_oracle_says_what_the_env_says():
     )
 
 
-@pytest.mark.parametrize("model", [EuclideanDistance.fit, lambda data, goal_of: QuasimetricDistance.fit(data, goal_of, SMALL, 0)])
+@pytest.mark.parametrize("model", [EuclideanDistance, QuasimetricDistance, JoinedDistance])
 def test_data_in_which_nothing_moves_are_refused(model):
     still = Trajectory(np.zeros((5, 2), np.float32), np.zeros((5, 2), np.float32))
     with pytest.raises(ValueError, match="moves"):
-        model([still], lambda s: s)
+        model.fit(straight_experience([still]))
 
 
 @pytest.mark.parametrize(
@@ -219,6 +358,7 @@ def test_data_in_which_nothing_moves_are_refused(model):
         lambda: DistributionalDistanceConfig(tau=0),
         lambda: EnsembleDistance([]),
         lambda: EnsembleDistance([Counting([[1]])], within=0),
+        lambda: EnsembleDistanceConfig(within=0),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make):

@@ -30,8 +30,7 @@ ROOMS = [*pieces(room(0.0, 0)), *pieces(room(0.0, 1)), *pieces(room(0.6, 2))]
 
 @pytest.fixture
 def joined():
-    experience = straight_experience([*ROOMS, CORNER])
-    return JoinedDistance.fit(Straight(), experience.goal_of, experience.trajectories)
+    return JoinedDistance.fit(straight_experience([*ROOMS, CORNER]))
 
 
 LEFT, RIGHT, SEEN_ONCE = np.array([[0.2, 0.2]], np.float32), np.array([[0.8, 0.2]], np.float32), CORNER.goals[:1]
@@ -50,8 +49,8 @@ def test_a_corner_hardly_seen_belongs_to_the_room_nearest_to_it(joined):
 
 
 def test_where_all_is_joined_nothing_changes(experience):
-    check_distance(JoinedDistance.fit(experience.distance, experience.goal_of, experience.trajectories), experience)
-    one = JoinedDistance.fit(Straight(), lambda s: s, ROOMS[:58])
+    check_distance(JoinedDistance.fit(experience), experience)
+    one = JoinedDistance.fit(straight_experience(ROOMS[:58]))
     assert np.array_equal(one.pairwise(LEFT, RIGHT), Straight().pairwise(LEFT, RIGHT))
 
 
@@ -66,5 +65,5 @@ def test_a_goal_in_another_room_has_no_path(joined):
 def test_a_few_episodes_that_hang_together_by_nothing_are_no_rooms():
     """As after a short training: had each a part of its own, no plan would ever be found."""
     few = [room(0.3 * i, i, count=30) for i in range(5)]
-    joined = JoinedDistance.fit(Straight(), lambda s: s, few)
+    joined = JoinedDistance.fit(straight_experience(few))
     assert np.isfinite(joined.paired(few[0].states[:1], few[4].goals[:1])).all()

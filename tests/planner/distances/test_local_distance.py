@@ -1,12 +1,17 @@
 """The distance between near places by the walls about them: what it promises at once, and what it learns."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from thalweg.planner.data.dataset import Dataset
 from thalweg.planner.data.trajectories import GoalEntries, Trajectory
 from thalweg.planner.distances.local import LocalDistance, LocalDistanceConfig, LocalWays
+from thalweg.planner.experience import Experience
 from thalweg.planner.many_maps.layout import Layout
+from thalweg.planner.networks.stored import OtherVersionError
 
 SQUARES = Layout((7, 7), (0.0, 0.0), (7.0, 7.0))  # squares are 1 m wide
 PLACE = GoalEntries((0, 1))
@@ -45,8 +50,12 @@ def drives(*walls, count=100):
     return [drive for wall in walls for drive in drives_in(map_with_wall(*wall), *wall, count, rng)]
 
 
+def experience_of(data, seed=0):
+    return Experience(Dataset(data, PLACE), seed, layout=SQUARES)
+
+
 def fit(data, config, seed=0, **more):
-    return LocalDistance.fit(data, PLACE, SQUARES, config, seed, **more)
+    return LocalDistance.fit(experience_of(data, seed), config, **more)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +105,7 @@ def test_pairs_and_all_pairs_have_the_same_steps_and_staying_takes_one(quick):
     assert steps.shape == (60, 30) and steps.dtype == np.float32 and np.isfinite(steps).sum() > 50
     rows, columns = np.indices(steps.shape).reshape(2, -1)
     assert np.allclose(quick.paired(states[rows], goals[columns]), steps.ravel(), rtol=1e-4)
+    assert np.allclose(quick.pairwise(states[::-1], goals[::-1])[::-1, ::-1], steps, rtol=1e-4)
     free = states[states[:, 0] < 3]
     assert len(free) > 10 and (quick.paired(free[:10], PLACE(free[:10])) == 1).all()
     assert quick.pairwise(states[:0], goals).shape == (0, 30) and quick.pairwise(states, goals[:0]).shape == (60, 0)
@@ -116,12 +126,22 @@ def test_only_places_and_pictures_count(quick):
 
 
 def test_a_stored_one_says_the_same(quick):
-    again = LocalDistance.from_tensors(quick.tensors(), quick.settings(), PLACE, SQUARES)
+    tensors, settings = quick.state()
+    again = LocalDistance.from_state(tensors, settings, experience_of(drives((0, 3), count=2)))
     states, goals = scattered(50)
     assert np.array_equal(quick.pairwise(states, goals), again.pairwise(states, goals))
-    assert set(quick.tensors()) == set(again.tensors()) and again.settings() == quick.settings()
-    assert all(torch.equal(tensor, again.tensors()[name]) for name, tensor in quick.tensors().items())
-    assert LocalDistanceConfig(**quick.settings()) == QUICK
+    assert set(tensors) == set(again.state()[0]) and again.state()[1] == settings
+    assert all(torch.equal(tensor, again.state()[0][name]) for name, tensor in tensors.items())
+    assert LocalDistanceConfig(**settings) == QUICK
+
+
+def test_without_a_picture_of_the_map_it_cannot_be(quick):
+    blind = replace(experience_of(drives((0, 3), count=2)), layout=None)
+    for ask in (LocalDistance.fit, lambda experience: LocalDistance.from_state(*quick.state(), experience)):
+        with pytest.raises(ValueError, match="no picture of their map"):
+            ask(blind)
+    with pytest.raises(OtherVersionError, match="local distance is of another version"):
+        LocalDistance.from_state(quick.state()[0], {"reach": 3}, experience_of(drives((0, 3), count=2)))
 
 
 def test_a_seed_fixes_what_is_learned_and_other_draws_go_on_as_they_would():
@@ -129,7 +149,7 @@ def test_a_seed_fixes_what_is_learned_and_other_draws_go_on_as_they_would():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    first, same, other = (fit(data, QUICK, seed=seed).tensors() for seed in (1, 1, 2))
+    first, same, other = (fit(data, QUICK, seed=seed).state()[0] for seed in (1, 1, 2))
     assert torch.equal(torch.rand(3), expected)
     assert all(torch.equal(first[name], same[name]) for name in first)
     assert not torch.equal(first["layers.1.weight"], other["layers.1.weight"])
@@ -138,8 +158,9 @@ def test_a_seed_fixes_what_is_learned_and_other_draws_go_on_as_they_would():
 def test_progress_is_told_at_every_step_of_every_round():
     ticks = []
     config = LocalDistanceConfig(reach=2, hidden=16, rounds=2, train_steps=40, batch_size=64)
-    fit(drives((0, 3), count=40), config, on_step=lambda: ticks.append(1))
-    assert len(ticks) == 80
+    data = drives((0, 3), count=40)
+    fit(data, config, on_step=lambda step, loss: ticks.append(step))
+    assert ticks == list(range(1, 81)) and LocalDistance.steps_to_fit(experience_of(data), config) == 80
 
 
 def test_few_places_are_learnt_in_fewer_steps():

@@ -9,7 +9,7 @@ from thalweg.planner.energy.between import STRATA, BetweenModel, point_at
 from thalweg.planner.energy.config import EnergyConfig, SamplingConfig
 from thalweg.planner.energy.model import EnergyModel
 from thalweg.planner.energy.sampling import Sample
-from thalweg.planner.energy.train import DivergedError
+from thalweg.planner.fitting import DivergedError
 
 TINY = EnergyConfig(hidden=16, layers=2, train_steps=2, batch_size=64, proposal_batch=64)
 SMALL = EnergyConfig(hidden=32, layers=2, train_steps=200, batch_size=64, proposal_batch=64)

@@ -11,7 +11,7 @@ from thalweg.planner.energy.between import BetweenModel
 from thalweg.planner.energy.config import ENERGY_IN_MAPS, EnergyConfig, ProposalConfig, SamplingConfig
 from thalweg.planner.energy.layout_network import LayoutEnergyNetwork
 from thalweg.planner.energy.model import EnergyModel
-from thalweg.planner.energy.train import DivergedError
+from thalweg.planner.fitting import DivergedError
 from thalweg.scripts.cli import UsageError
 from thalweg.scripts.train import _in_maps
 
@@ -114,7 +114,7 @@ def test_rows_that_share_a_scene_are_told_as_if_each_were_asked_alone(learned):
 
 
 def test_what_is_stored_is_the_same_model(learned):
-    stored = EnergyModel.from_tensors(learned.model.state_dict(), learned.model.settings())
+    stored = EnergyModel.from_state(*learned.model.state())
     again, ring = BetweenModel(stored), OTHERS[0]
     picture, points = picture_of(ring).ravel(), corridors_of(ring)[1]
     asked = [model.energies(points, *ends_of(ring), HALF, picture) for model in (learned, again)]

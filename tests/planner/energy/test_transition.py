@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from thalweg.planner.energy.config import TransitionConfig
-from thalweg.planner.energy.train import DivergedError
 from thalweg.planner.energy.transition import TransitionEnergy, transitions_of
+from thalweg.planner.fitting import DivergedError
 from thalweg.planner.planners.sequence_optimisation import line_costs
 
 TINY = TransitionConfig(hidden=8, layers=1, train_steps=3, batch_size=16)
@@ -98,6 +98,14 @@ def test_a_loss_that_diverges_leaves_the_parameters():
         energy.update(*transitions_of(steps, 1), train_steps=3, seed=0)
     assert caught.value.model is energy
     assert all(torch.equal(values, before[name]) for name, values in energy.state_dict().items())
+
+
+def test_a_stored_one_says_the_same():
+    energy = TransitionEnergy.fit(pairs(np.random.default_rng(0).random((50, 2)), np.full((50, 2), 0.1)), TINY, 0)
+    again = TransitionEnergy.from_state(*energy.state())
+    ends = np.random.default_rng(1).random((2, 9, 2))
+    assert np.array_equal(energy.energies(*ends), again.energies(*ends))
+    assert (again.usual, again.limit, again.config) == (energy.usual, energy.limit, energy.config)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from thalweg.planner.energy.config import TransitionConfig
 from thalweg.planner.energy.transition import TransitionEnergy
+from thalweg.planner.networks.stored import OtherVersionError
 from thalweg.planner.plan import NoPathError
 from thalweg.planner.planners.trajectory import TrajectoryPlanner, TrajectoryPlannerConfig
 
@@ -85,14 +88,6 @@ def test_the_same_rng_gives_the_same_plan():
     assert np.array_equal(one, same) and not np.array_equal(one, other)
 
 
-def test_a_refined_line_keeps_its_ends_and_costs_less():
-    bent = np.array([START, [0.3, 0.56], [0.5, 0.44], [0.7, 0.56], GOAL])
-    planner = plan_with(Walled(), iterations=30)
-    refined = planner.refine(bent, np.random.default_rng(0))
-    assert refined.places[0] == pytest.approx(START) and refined.places[-1] == pytest.approx(GOAL)
-    assert refined.is_possible and length(refined.places) < length(bent) - 0.01
-
-
 def test_a_start_at_the_goal_is_no_trouble():
     plan = plan_with(Walled()).plan(START, START, np.random.default_rng(0))
     assert np.abs(plan.waypoints - START).max() < 0.1
@@ -105,6 +100,17 @@ def test_a_planner_is_fitted_to_a_run(experience, walk):
     plan = planner.plan(state, goal, np.random.default_rng(0))
     assert len(seen) == QUICK.train_steps and plan.waypoints.shape[1] == 4
     assert (plan.edge_steps == 2).all()  # half of the links of which it is sure
+
+
+def test_a_stored_planner_plans_the_same(experience, walk):
+    planner = TrajectoryPlanner.fit(experience, TrajectoryPlannerConfig(restarts=2, iterations=3), transitions=QUICK)
+    tensors, settings = planner.state()
+    again = TrajectoryPlanner.from_state(tensors, json.loads(json.dumps(settings)), experience)
+    ends = walk[0].goals[3], walk[0].goals[150]
+    one, other = (own.best_sequence(*ends, np.random.default_rng(0)) for own in (planner, again))
+    assert np.array_equal(one.places, other.places) and again.config == planner.config
+    with pytest.raises(OtherVersionError, match="its transition energy is of another version"):
+        TrajectoryPlanner.from_state(tensors, {**settings, "transitions": {**settings["transitions"], "hidden": 17}}, experience)
 
 
 @pytest.mark.parametrize("settings", [{"restarts": 0}, {"nodes": -1}, {"noise": 0.0}, {"growth": 0.5}, {"rounds": 0}])

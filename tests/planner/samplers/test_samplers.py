@@ -13,7 +13,9 @@ from thalweg.planner.data.coverage import VisitedPlaces
 from thalweg.planner.data.trajectories import GoalEntries, Trajectory, typical_step
 from thalweg.planner.energy.between import BetweenModel
 from thalweg.planner.energy.config import EnergyConfig, SamplingConfig
+from thalweg.planner.fitting import DivergedError
 from thalweg.planner.graph.stitched_paths import hindsight_paths
+from thalweg.planner.networks.stored import OtherVersionError
 from thalweg.planner.samplers import SAMPLERS
 from thalweg.planner.samplers.box import BoxSampler, BoxSamplerConfig
 from thalweg.planner.samplers.cvae import CvaeConfig, CvaeSampler
@@ -193,18 +195,36 @@ def test_imagined_nodes_cover_the_way_round_a_u():
 
 def test_a_stored_cvae_draws_the_same(experience):
     fitted = fit_cvae_sampler(experience)
-    again = CvaeSampler.from_tensors(fitted.tensors(), fitted.settings(), experience)
+    again = CvaeSampler.from_state(*fitted.state(), experience)
     draws = [s.sample(experience.states[0], experience.goals[9], 20, np.random.default_rng(0)) for s in (fitted, again)]
     assert np.array_equal(*draws)
 
 
 def test_a_cvae_of_another_version_is_refused(experience):
     fitted = fit_cvae_sampler(experience, train_steps=1)
-    settings = fitted.settings()
+    tensors, settings = fitted.state()
     without = {name: value for name, value in settings.items() if name != "features"}
-    for other, error in ((without, KeyError), ({**settings, "mixture": 3}, TypeError)):
-        with pytest.raises(error, match=r"features|mixture"):
-            CvaeSampler.from_tensors(fitted.tensors(), other, experience)
+    for other in (without, {**settings, "mixture": 3}, {**settings, "goal_size": 3}, {**settings, "hidden": None}):
+        with pytest.raises(OtherVersionError, match="its cvae sampler is of another version of this project; train it again"):
+            CvaeSampler.from_state(tensors, other, experience)
+
+
+def test_parts_of_the_first_edition_which_did_not_store_sizes_are_read_by_those_of_their_data(experience):
+    """Then there was one architecture for one map, and one for many."""
+    fitted = fit_cvae_sampler(experience, train_steps=1)
+    tensors, settings = fitted.state()
+    again = CvaeSampler.from_state(tensors, {name: settings[name] for name in settings if name != "goal_size"}, experience)
+    assert torch.equal(again.model.state_dict()["places.frequencies"], tensors["places.frequencies"])
+    rings = ring_experience(TRAINED)
+    for own in (with_pieces(experience), rings):
+        config = EnergyConfig(hidden=16, layers=2, train_steps=1, batch_size=64, proposal_batch=64)
+        fitted = EnergySampler.fit(own, config)
+        tensors, settings = fitted.state()
+        again = EnergySampler.from_state(tensors, {name: settings[name] for name in settings if name != "architecture"}, own)
+        assert again.model.model.architecture == fitted.model.model.architecture
+        state, goal = own.states[3], own.goals[50]
+        draws = [sampler.sample(state, goal, 20, np.random.default_rng(0)) for sampler in (fitted, again)]
+        assert np.array_equal(*draws)
 
 
 def test_a_cvae_learns_about_the_squares_of_start_and_goal(experience):
@@ -226,7 +246,7 @@ def test_a_cvae_tells_its_progress_and_when_it_diverges(experience):
     seen, experience = [], with_pieces(experience)
     CvaeSampler.fit(experience, CvaeConfig(hidden=4, train_steps=3, batch_size=8), lambda step, loss: seen.append(step))
     assert seen == [1, 2, 3]
-    with pytest.raises(FloatingPointError, match="lower learning_rate"):
+    with pytest.raises(DivergedError, match=r"the cvae sampler: .* lower learning_rate"):
         CvaeSampler.fit(experience, CvaeConfig(hidden=4, train_steps=50, batch_size=8, learning_rate=1e30))
 
 
@@ -392,7 +412,7 @@ def test_a_cvae_tells_rows_of_several_ways_as_if_each_were_asked_alone(fitted_in
 
 def test_a_stored_cvae_of_many_maps_draws_the_same(fitted_in_maps, rings):
     fitted = fitted_in_maps["cvae"]
-    again = CvaeSampler.from_tensors(fitted.tensors(), fitted.settings(), rings)
+    again = CvaeSampler.from_state(*fitted.state(), rings)
     start, goal = ends_of(OTHERS[0])
     draws = [s.sample(state_in(OTHERS[0], start), goal, 20, np.random.default_rng(0)) for s in (fitted, again)]
     assert np.array_equal(*draws)

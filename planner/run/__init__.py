@@ -1,0 +1,1 @@
+"""What exists, by name (`registry`), and a run that composes it (`run`)."""

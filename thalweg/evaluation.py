@@ -1,0 +1,149 @@
+"""Evaluate a run's planners, in this process or in several."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .envs.guard import EnvError
+from .envs.user_files import is_file, split
+from .planner.errors import UsageError
+from .planner.evaluation.evaluation_folder import EPISODES_AT_ONCE, evaluate_planners
+from .planner.evaluation.setting import Follow, Setting
+from .planner.evaluation.table import Table
+from .planner.evaluation.workers import run_tasks
+from .planner.protocols import DistanceModel, GoalPolicy
+from .planner.run.registry import DISTANCES, NO_PLANNER, PLANNERS, SAMPLERS, check_planner_names, part_of
+from .planner.run.run import Run
+from .planner.storage import stored_digests
+from .progress import bars, silent
+from .runs import check_env_fits
+
+
+def evaluate(
+    run: Run,
+    planners: Sequence[str] = (NO_PLANNER, "replay", "energy"),
+    seeds: Sequence[int] = range(100),
+    *,
+    episode_steps: int | None = None,
+    difficulty: float | None = None,
+    nodes: int = 100,
+    follow: Follow = "route",
+    distance: str | None = None,
+    env_kwargs: dict[str, Any] | None = None,
+    out: str | Path | None = None,
+    workers: int = 1,
+    progress: bool = True,
+) -> Table:
+    """Run each planner on each env seed: the same agent, the same episodes, figures with intervals; print the table to read it.
+
+    `episode_steps`, `difficulty`: length of an episode, and the quantile beyond which pairs of start and goal are drawn, where
+    the env knows that; what is left open is chosen so that planning can show, and the table says so. `follow`: along the clear
+    path through a plan's links, or waypoint by waypoint. `distance`: by name, in place of the run's usual one. `out`: a folder for
+    results.csv, summary.json and evaluation.json; a second call finishes what is missing. `workers`: processes.
+
+    UsageError for names that are unknown or not of this env; OtherResultsError if `out` holds rows of other settings;
+    NotFiniteError at the first number that is not finite.
+    """
+    names = list(planners)
+    check_planner_names(names)
+    if distance is not None:
+        part_of("distance", distance)
+    setting = Setting(
+        nodes=nodes,
+        distance=distance,
+        follow=follow,
+        episode_steps=episode_steps,
+        difficulty=difficulty,
+        env_kwargs=json.dumps(env_kwargs or {}),
+    )
+    subject, tasks = EvaluatedRun(run), partial(run_tasks, workers=workers)
+    with (bars if progress else silent)(run.env, len(names) * len(seeds)) as on_step:
+
+        def count(rows: int) -> None:
+            for _ in range(rows):
+                on_step()
+
+        return evaluate_planners(subject, names, list(seeds), setting, None if out is None else Path(out), tasks, count)
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """A run, as `planner.evaluation` asks for it."""
+
+    run: Run
+
+    @property
+    def env(self) -> str:
+        return self.run.env
+
+    @property
+    def usual_distance(self) -> str:
+        return self.run.usual_distance
+
+    @property
+    def sure_edge(self) -> float:
+        return self.run.sure_edge
+
+    @property
+    def at_once(self) -> int:
+        return 1 if self.run.envs.only_one else EPISODES_AT_ONCE
+
+    def policy(self, name: str, setting: Setting) -> GoalPolicy:
+        if name == NO_PLANNER:  # runs without all that is fitted after the training, too
+            return self.run.agent
+        return self._at(setting).policy(name, setting.nodes, setting.follow, setting.distance)
+
+    def distance(self, setting: Setting) -> DistanceModel:
+        return self._at(setting).distance(setting.distance)
+
+    def maker(self, setting: Setting) -> Callable[[int], Any]:
+        """UsageError if the agent cannot be in such an env."""
+        run = self._at(setting)
+        try:
+            check_env_fits(run)
+        except EnvError as error:
+            if setting.difficulty is None or "difficulty" not in str(error):
+                raise
+            raise UsageError(f"{self.env} knows no difficulty; leave --difficulty out") from None
+        return run.make_env
+
+    def parts(self, name: str, setting: Setting) -> dict[str, Any]:
+        own = [self.env]
+        if name == NO_PLANNER:
+            return {"files": self._digests(["checkpoint/policy.safetensors"], own)}
+        distance = setting.distance or self.usual_distance
+        routed = setting.follow == "route" and self.run.routes is not None
+        parts = {
+            "sampler": None if name in PLANNERS else name,
+            "distance": distance,  # of the planner and of the sampler alike
+            "follow": "route" if routed else "waypoints",
+            "sure_edge": self.sure_edge,
+        }
+        files = ["checkpoint/policy.safetensors", "links.json", *_files_of(distance), *_files_of(self.usual_distance)]
+        if name in SAMPLERS:
+            files += SAMPLERS.rows[name].files
+        own += [distance, name]
+        return {**parts, "files": self._digests(files, own)}
+
+    def _at(self, setting: Setting) -> Run:
+        return self.run.at(**setting.env_options())
+
+    def _digests(self, files: Sequence[str], own: Sequence[str]) -> dict[str, str]:
+        """The SHA-256 of files of the run that there are, and of the user's own."""
+        stored = stored_digests(self.run.folder)
+        digests = {name: stored[name] for name in files if name in stored}
+        return digests | {name: hashlib.sha256(split(name)[0].read_bytes()).hexdigest() for name in own if is_file(name)}
+
+
+def _files_of(distance: str) -> list[str]:
+    """What a distance of ours is read from; of one that is made of others, what these are."""
+    if distance not in DISTANCES:
+        return []
+    names = getattr(DISTANCES[distance], "parts", (distance,))
+    return [file for name in names for file in DISTANCES.rows[name].files]

@@ -1,0 +1,137 @@
+"""Plan once in a run's env, drive the plan, and draw what came of it; with the drive's frames where the env draws any."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .envs.frames import Overlay, checked_frame
+from .envs.guard import EnvError
+from .envs.point_mass import PointMass
+from .envs.walls_of import walls_of
+from .planner.errors import UsageError
+from .planner.evaluation import pictures
+from .planner.evaluation.episodes import Episode
+from .planner.evaluation.planned_drive import PlannedDrive, plan_and_drive
+from .planner.goal_space import GoalSpace
+from .planner.protocols import PlanAhead
+from .planner.run.run import Run
+from .runs import check_env_fits
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A drive along a plan, drawn, and filmed if that was asked for."""
+
+    drive: PlannedDrive
+    figure: Figure
+    frames: list[Any]
+
+    def __str__(self) -> str:
+        return str(self.drive)
+
+
+def draw_plan(
+    run: Run,
+    planner: str = "energy",
+    seed: int = 0,
+    *,
+    goal: Sequence[float] | None = None,
+    nodes: int = 100,
+    film: bool = False,
+) -> View:
+    """Plan from where the env seed begins, to its goal or to `goal` [goal units], drive it, and draw both.
+
+    The env is that of `run.at(...)`. `film`: keep the drive's frames. NoPathError without a path; UsageError if the env does not
+    take the goal.
+    """
+    check_env_fits(run)
+    env = _make_env(run, film)
+    try:
+        episode = Episode.begin(env, run.env, seed, None if goal is None else {"goal": np.asarray(goal, np.float32)})
+        target = episode.observation["desired_goal"]
+        if goal is not None and (target.shape != (len(goal),) or not np.allclose(target, goal, atol=1e-4)):
+            raise UsageError(f"--goal: {run.env} does not take the goal from its reset options; leave --goal out")
+        policy: Any = run.policy(planner, nodes)
+        state = episode.observation["observation"]
+        camera = _Camera(run, film and env.render_mode == "rgb_array")
+        drive = plan_and_drive(policy, episode, camera)
+        shortest_path = getattr(env.unwrapped, "shortest_route", None)
+        truth = None if shortest_path is None else shortest_path(drive.start, target)
+        return View(drive, _draw(run, planner, state, drive, walls_of(env), truth), camera.frames)
+    finally:
+        env.close()
+
+
+def _draw(run: Run, planner: str, state: Any, drive: PlannedDrive, walls: Any, truth: Any) -> Figure:
+    """The valley with its samples, the graph with its path, the drive."""
+    plan, goal_of = drive.plan, run.data.goal_of
+    plane = GoalSpace(len(drive.goal)).plane
+    figure = Figure(figsize=(13, 6.5))
+    valley, graph, driven = figure.subplots(1, 3)
+    if planner == "energy" and GoalSpace(len(drive.goal)).has_pictures:
+        model: Any = run.sampler("energy")
+        pictures.draw_valley(valley, model.model, drive.start, drive.goal, run.experience().picture(state))
+    nodes, waypoints = plane(goal_of(plan.nodes)), plane(goal_of(plan.waypoints))
+    start, goal = plane(drive.start), plane(drive.goal)
+    valley.scatter(nodes[:, 0], nodes[:, 1], s=8, color="white", edgecolor="#333", linewidth=0.5, zorder=3)
+    pictures.draw_graph(graph, plan, nodes, start, goal)
+    for axes in (graph, driven):
+        pictures.draw_path(axes, waypoints, start, goal)
+    pictures.draw_oracle(driven, truth)
+    pictures.draw_trail(driven, list(plane(np.array(drive.episode.trail))))
+    visited = plane(run.data.goals)
+    shown = visited if walls is None else np.concatenate([visited, walls.reshape(-1, 2)])
+    titles = ("energy valley, samples" if planner == "energy" else "samples", "graph, path", "drive")
+    for axes, title in zip((valley, graph, driven), titles, strict=True):
+        pictures.show_all(axes, shown)
+        pictures.draw_walls(axes, walls)
+        pictures.draw_ends(axes, start, goal)
+        axes.set_title(title)
+    return figure
+
+
+def _make_env(run: Run, film: bool) -> Any:
+    """With frames, where the env draws any."""
+    env = run.make_env()
+    if not film or env.render_mode == "rgb_array" or "rgb_array" not in env.metadata.get("render_modes", []):
+        return env
+    env.close()
+    try:
+        return run.make_env(render_mode="rgb_array")
+    except EnvError:  # it takes no render_mode
+        print(f"no film: {run.env} cannot be made with render_mode='rgb_array'", file=sys.stderr)
+        return run.make_env()
+
+
+class _Camera:
+    """Films a drive, step by step; it stops, with a line that says so, where the env draws no picture."""
+
+    def __init__(self, run: Run, filming: bool) -> None:
+        self.run, self.filming = run, filming
+        self.frames: list[Any] = []
+
+    def __call__(self, episode: Episode) -> None:
+        """Just before a step, when the policy has seen the observation."""
+        if not self.filming:
+            return
+        world = episode.env.unwrapped
+        if isinstance(world, PointMass) and isinstance(episode.carried, PlanAhead):
+            world.overlay = self._overlay(episode.trail[-1], episode.carried)
+        try:
+            self.frames.append(checked_frame(episode.env.render()))
+        except (EnvError, ValueError) as error:  # no screen, or no picture: the plan is worth having all the same
+            print(f"no film: {error}", file=sys.stderr)
+            self.filming, self.frames = False, []
+
+    def _overlay(self, here: Any, carried: PlanAhead) -> Overlay:
+        """The subgoals still ahead, and the graph they come from."""
+        ahead = np.vstack([here, carried.subgoals_ahead()])
+        if carried.plan is None:
+            return Overlay(ahead)
+        return Overlay(ahead, nodes=self.run.data.goal_of(carried.plan.nodes))
