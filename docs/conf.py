@@ -2,7 +2,7 @@
 
 import os
 import sys
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -12,7 +12,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), os.environ.get("PY
 project = "Thalweg"
 author = "The Thalweg authors"
 copyright = author
-release = version("thalweg")
+release = metadata.version("thalweg")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "live"]
 myst_enable_extensions = ["deflist", "fieldlist"]
@@ -20,6 +20,8 @@ myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 suppress_warnings = ["toc.empty_glob"]  # measurements are rendered from results/, which a checkout may lack
 
+autodoc_inherit_docstrings = False
+autodoc_type_aliases = {"Array": "Array"}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

@@ -18,12 +18,15 @@ import re
 import subprocess
 import sys
 import tokenize
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from typing import Any, ClassVar
 
 from docutils import nodes
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+
+logger = logging.getLogger(__name__)
 
 
 def load(name: str) -> Any:
@@ -74,7 +77,7 @@ class Settings(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         config = load(self.arguments[0])
         comments, rows = comments_of(config), []
-        for field in fields(config):
+        for field in (field for field in fields(config) if not field.name.startswith("_")):
             default = default_of(field) if self.shows_defaults else ""
             head = f"`{field.name}`" + (f" = `{default}`" if default else "")
             rows.append(f"- {head}" + (f": {comments[field.name]}" if comments.get(field.name) else ""))
@@ -106,14 +109,32 @@ class Surface(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         package = import_module("thalweg")
-        parts = []
+        parts: list[str] = []
         for name in sorted(getattr(package, "__all__", ()), key=str.lower):
-            value = getattr(package, name)
-            if inspect.isclass(value):
-                parts.append(f".. autoclass:: thalweg.{name}\n   :members:\n   :no-inherited-members:")
-            elif callable(value):
-                parts.append(f".. autofunction:: thalweg.{name}")
-        return self.parse_text_to_nodes("```{eval-rst}\n" + "\n\n".join(parts) + "\n```") if parts else []
+            try:
+                value = getattr(package, name)
+            except (ImportError, AttributeError) as error:
+                logger.warning("thalweg.%s is promised, but cannot be loaded: %s", name, error)
+                continue
+            parts += described(name, value)
+        return self.parse_text_to_nodes("\n\n".join(parts))
+
+
+def described(name: str, value: Any) -> list[str]:
+    """Markdown of one public name: a signature and docstring, and of a dataclass its fields with their comments."""
+    if isinstance(value, type) and name.endswith("Config"):
+        about = (inspect.getdoc(value) or "").split("\n\n")[0]
+        return [f"**`thalweg.{name}`**: {about}", f"```{{settings}} {value.__module__}:{value.__qualname__}\n```"]
+    if isinstance(value, type):
+        block = f".. autoclass:: thalweg.{name}\n   :members:\n   :no-inherited-members:"
+    elif callable(value):
+        block = f".. autofunction:: thalweg.{name}"
+    else:
+        return []  # a mapping of names, or a version
+    parts = [f"```{{eval-rst}}\n{block}\n```"]
+    if is_dataclass(value):
+        parts.append(f"Fields:\n\n```{{columns}} {value.__module__}:{value.__qualname__}\n```")
+    return parts
 
 
 def translated(lines: list[str]) -> list[str]:
@@ -148,9 +169,23 @@ def _translate(app: Any, what: str, name: str, value: Any, options: Any, lines: 
     lines[:] = translated(lines)
 
 
+def _without_fields(app: Any, what: str, name: str, value: Any, options: Any, signature: Any, returned: Any) -> Any:
+    """A public dataclass lists its fields below; its signature would say the same, at length."""
+    return (
+        ("", None) if what == "class" and name.startswith("thalweg.") and name.count(".") == 1 and is_dataclass(value) else None
+    )
+
+
+def _skip(app: Any, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
+    """A field whose default is a function is no method."""
+    return True if name == "progress" else None
+
+
 def setup(app: Any) -> dict[str, Any]:
     directives = {"settings": Settings, "columns": Columns, "commands": Commands, "surface": Surface}
     for name, directive in directives.items():
         app.add_directive(name, directive)
     app.connect("autodoc-process-docstring", _translate)
+    app.connect("autodoc-process-signature", _without_fields)
+    app.connect("autodoc-skip-member", _skip)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -74,11 +74,11 @@ class Experience:
         """(N, G) -> (N, S), see `Dataset.lift`."""
         return self.data.lift(goals)
 
-    def paths(self, on_step: Callable[[int, int], None] = ignore) -> tuple[Array, Array]:
+    def paths(self, on_step: Callable[[int], None] = ignore) -> tuple[Array, Array]:
         """Paths between visited goals (N, L, G) at equal arc lengths, and their weights (N,): see `training_paths`.
 
-        The search takes seconds to minutes, once; `on_step(done, of)` tells how far it is. ValueError where no two visited
-        states can be joined.
+        The search takes seconds to minutes, once; `on_step(done)` is told of each of the `NUM_STEPS` of that. ValueError where
+        no two visited states can be joined.
         """
         if "one" not in self._paths:
             rng = np.random.default_rng(self.seed)

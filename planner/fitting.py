@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
+
+from .progress import ignore as ignore
 
 Losses = Tensor | tuple[Tensor, ...]  # scalars; several are added up, and the first is the one that is told
 Schedule = Callable[[Optimizer, int], LRScheduler | None]  # of an optimizer over so many steps
@@ -23,10 +25,6 @@ class DivergedError(FloatingPointError):
         """`what` was learned; `found`: the sentence about what is not finite; `model`, if any, holds the last finite weights."""
         super().__init__(f"{what}: {found} at step {step}; lower learning_rate")
         self.model = model
-
-
-def ignore(*_: Any) -> None:
-    """What `on_step` is where nobody asks how far it is."""
 
 
 def adam(parameters: Iterable[Tensor], learning_rate: float) -> Optimizer:
@@ -63,8 +61,9 @@ def descend(
 ) -> None:
     """Take so many steps down `loss(step)`, step 0 first; `after(step)` each, for averages, then `on_step(step + 1, loss)`.
 
-    DivergedError at the very step where the loss, its slope or the weights after it are not finite, or where the loss raises a
-    FloatingPointError. `what` is learned, for the message; `model` goes with the error, and is to hold the last finite weights.
+    DivergedError at the very step where the loss or its slope is not finite, or where the loss raises a FloatingPointError; or if
+    the weights are not finite in the end, or when `after` would take them in. `what` is learned, for the message; `model` goes
+    with the error, and is to hold the last finite weights.
     """
     parameters = [own for group in optimizer.param_groups for own in group["params"]]
     rates = schedule(optimizer, train_steps)
@@ -78,11 +77,12 @@ def descend(
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         slopes = [own.grad for own in parameters if own.grad is not None]
-        if not (torch.isfinite(total) & _finite(slopes)):
-            found = "the slope of the loss is not finite" if torch.isfinite(total) else f"the loss is {total.item():g}"
+        if not _finite(total.detach() + _size(slopes)):
+            found = "the slope of the loss is not finite" if _finite(total) else f"the loss is {total.item():g}"
             raise DivergedError(what, step, found, model)
         optimizer.step()
-        if not _finite(parameters):
+        # else the next loss tells
+        if (after is not ignore or step == train_steps - 1) and not _finite(_size(parameters)):
             raise DivergedError(what, step, "the weights are no longer finite", model)
         if rates is not None:
             rates.step()
@@ -95,6 +95,10 @@ def counted_on(on_step: OnStep, before: int) -> OnStep:
     return lambda step, loss: on_step(before + step, loss)
 
 
-def _finite(values: list[Tensor]) -> Tensor:
-    """() whether the norms of all are finite: those of very large numbers are not, either."""
-    return torch.stack(torch._foreach_norm(values)).isfinite().all()
+def _size(values: list[Tensor]) -> Tensor:
+    """() the sum of the norms of all: not finite if one number is not, or a norm is beyond all numbers."""
+    return torch.stack(torch._foreach_norm(values)).sum()
+
+
+def _finite(value: Tensor) -> bool:
+    return math.isfinite(value.item())

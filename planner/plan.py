@@ -27,4 +27,5 @@ class Plan:
 
     @property
     def total_steps(self) -> float:
+        """Predicted env steps of the whole chain."""
         return float(self.edge_steps.sum())

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from thalweg.bar import progress_bar
 from thalweg.planner.errors import UsageError, unknown_name
+from thalweg.progress import progress_bar
 from thalweg.scripts.arguments import parse
 
 __all__ = [

@@ -15,6 +15,7 @@ from thalweg.agents.config import AgentConfig
 from thalweg.planner.energy.config import EnergyConfig
 from thalweg.scripts.cli import UsageError, check_file_of, check_ranges, make_folder, parse_env_kwargs, run
 
+_STEPS = 30_000  # env steps, where nothing is said
 _OF_A_CALL = {"resume", "env", "steps", "device", "progress", "tensorboard"}  # may differ when a training is taken up again
 
 
@@ -26,7 +27,7 @@ class Options:
     seed: int = 0
     episode_steps: int | None = None  # length of a training episode; by default the env's own
     env_kwargs: str = "{}"  # of the env, as JSON: '{"size": 11}'
-    resume: Path | None = None  # in place of --out: a run to train on, up to --steps in all, with its settings but --device
+    resume: Path | None = None  # in place of env and out: a run to train on, up to --steps in all, with its settings but --device
     checkpoint_every: int = 10_000  # env steps; fresh episodes begin then, so that a resumed training goes on bit for bit
     device: Literal["cpu", "cuda"] = "cpu"  # of the agent's networks; only on the CPU is a training the same bit for bit
     progress: bool = True  # show progress bars
@@ -44,10 +45,14 @@ def main(options: Options) -> None:
         raise UsageError("name an env with --env and a folder to write with --out, or a run to go on with by --resume")
     elif (options.out / "manifest.json").exists():
         raise UsageError(f"--out {options.out} already holds a run; name another folder, or go on with --resume {options.out}")
-    check_ranges(options, seed=(0, 2**32 - 1), episode_steps=(1, 10_000_000), checkpoint_every=(1, 2**63))
+    check_ranges(options, seed=(0, 2**32 - 1), episode_steps=(1, 2**31), checkpoint_every=(1, 2**63))
     if options.env is not None:
         check_file_of("--env", options.env)
-    if options.out is not None:
+    if options.resume is None:
+        steps = options.steps if options.steps is not None else _STEPS
+        if steps <= options.agent.warmup_steps:
+            raise UsageError(f"--steps {steps} must exceed the {options.agent.warmup_steps} warm-up steps; train longer")
+        assert options.out is not None
         make_folder(options.out)
 
     from thalweg import training
@@ -65,8 +70,7 @@ def main(options: Options) -> None:
         assert options.env is not None
         names = ("out", "seed", "episode_steps", "checkpoint_every", "device", "tensorboard", "progress", "agent", "energy")
         settings: dict[str, Any] = {name: getattr(options, name) for name in names}
-        if options.steps is not None:
-            settings["steps"] = options.steps
+        settings["steps"] = options.steps if options.steps is not None else _STEPS
         made = training.train(options.env, env_kwargs=env_kwargs, **settings)
     print(training.last_line(made))
 

@@ -40,12 +40,12 @@ def evaluate(
     workers: int = 1,
     progress: bool = True,
 ) -> Table:
-    """Run each planner on each env seed: the same agent, the same episodes, figures with intervals; print the table to read it.
+    """Run each planner on each env seed: the same agent, the same episodes, figures with intervals; print it to read it.
 
     `episode_steps`, `difficulty`: length of an episode, and the quantile beyond which pairs of start and goal are drawn, where
     the env knows that; what is left open is chosen so that planning can show, and the table says so. `follow`: along the clear
-    path through a plan's links, or waypoint by waypoint. `distance`: by name, in place of the run's usual one. `out`: a folder for
-    results.csv, summary.json and evaluation.json; a second call finishes what is missing. `workers`: processes.
+    path through a plan's links, or waypoint by waypoint. `distance`: by name, in place of the run's usual one. `out`: a folder
+    for results.csv, summary.json and evaluation.json; a second call finishes what is missing. `workers`: processes.
 
     UsageError for names that are unknown or not of this env; OtherResultsError if `out` holds rows of other settings;
     NotFiniteError at the first number that is not finite.

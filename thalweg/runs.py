@@ -20,8 +20,8 @@ from .envs.user_files import load_from_file
 from .planner.data.dataset import Dataset
 from .planner.data.trajectories import unpack_trajectories
 from .planner.errors import UsageError
+from .planner.progress import silent
 from .planner.protocols import GoalPolicy
-from .planner.run.progress import silent
 from .planner.run.run import Run
 from .planner.storage import DamagedError, bytes_to_json, read_arrays, read_json, settings_from, verify
 from .progress import bars

@@ -27,7 +27,7 @@ from .envs.trust import remember
 from .planner.data.trajectories import pack_trajectories
 from .planner.energy.config import ENERGY_IN_MAPS, UNUSED_IN_MAPS, EnergyConfig
 from .planner.errors import UsageError
-from .planner.run.progress import Progress, silent
+from .planner.progress import Progress, silent
 from .planner.run.run import Run
 from .planner.storage import arrays_to_bytes, check_in_place, json_to_bytes, read_file, settings_from, stored_names, write_files
 from .progress import bars

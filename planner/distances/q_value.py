@@ -90,7 +90,7 @@ class QValueDistance:
 def _critics_of(experience: Experience) -> tuple[Callable[[Array, Array], Array], float]:
     """(B, S), (B, G) -> (K, B), and their discount."""
     agent: Any = experience.agent
-    if not (hasattr(agent, "q_values") and hasattr(agent, "discount")):
+    if getattr(agent, "q_values", None) is None or getattr(agent, "discount", None) is None:
         raise ValueError("the q_value distance asks an agent's critics, and there are none; take quasimetric")
     goal_of = experience.goal_of
     return lambda states, goals: agent.q_values(states, goal_of(states), goals), agent.discount

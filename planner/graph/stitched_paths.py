@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +34,7 @@ _SEARCHES, _CLOSED = 30, 100.0  # at most, in a graph; how many times dearer a l
 # of a stitched graph, spread over goal space among ten times as many visited states: with 400 some corners of mazes had none, and
 # of the longest paths through Maze15 42 % were more than 5 % longer than need be, with 800 none
 _NODES = 800
+NUM_STEPS = _GRAPHS * _SEARCHES + _ROUNDS  # of `training_paths`
 _SOURCES_OF_MAP, _PATHS_OF_MAP = 30, 60  # where there are many maps, of each
 
 
@@ -45,24 +45,19 @@ def training_paths(
     max_edge: float,
     stride: float,
     rng: np.random.Generator,
-    on_step: Callable[[int, int], None] = lambda done, of: None,
+    on_step: Callable[[int], None] = lambda done: None,
 ) -> tuple[Array, Array]:
     """The mixture that the energy model is fitted to: paths (N, 129, G) and their weights (N,).
 
-    `on_step(done, of)` is told of each search and each round of straightening.
+    `on_step(done)` is told of each search and each round of straightening, `NUM_STEPS` of them at most.
     """
-    of = _GRAPHS * _SEARCHES + _ROUNDS
     visited = VisitedPlaces(np.concatenate([trajectory.goals for trajectory in trajectories]))
-    searched = partial(_tell, on_step, 0, of)
-    stitched = stitched_paths(trajectories, distance, goal_of, visited, max_edge, stride, _STITCHED, rng, searched)
+    stitched = stitched_paths(trajectories, distance, goal_of, visited, max_edge, stride, _STITCHED, rng, on_step)
     pieces, weights = hindsight_paths(trajectories, distance, _PIECES, _SHARPNESS, rng)
-    rounds = partial(_tell, on_step, _GRAPHS * _SEARCHES, of)
-    paths = straightened(np.concatenate([stitched, pieces]), visited, rng, on_step=rounds)
+    paths = straightened(
+        np.concatenate([stitched, pieces]), visited, rng, on_step=lambda done: on_step(_GRAPHS * _SEARCHES + done)
+    )
     return paths, np.concatenate([np.ones(len(stitched), np.float32), weights])
-
-
-def _tell(on_step: Callable[[int, int], None], before: int, of: int, done: int) -> None:
-    on_step(before + done, of)
 
 
 def straightened(

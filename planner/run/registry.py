@@ -24,6 +24,7 @@ class Part:
     about: str  # one line, for help and docs
     maps: Literal["one", "many", "both"] = "both"  # of which kind of env: one map, many that are told by a picture, either
     stored: bool = False  # what it learns takes a while and is kept with the run
+    needs_paths: bool = False  # (samplers) learns from `Experience.paths`, whose search takes a while of its own
     needs_distance: bool = False  # (distances) is itself fitted under the usual one
     joined: bool = True  # (distances) inf between parts of what was visited that nothing joins, see `JoinedDistance`
 
@@ -50,8 +51,16 @@ _SAMPLERS = _rows(
     dict(name="replay", where="samplers.replay:ReplaySampler", about="visited states, uniformly (SoRB)"),
     dict(name="spread", where="samplers.spread:SpreadSampler", about="visited states far from each other in steps", maps="one"),
     dict(name="ellipse", where="samplers.ellipse:EllipseSampler", about="visited states not far off the way", maps="one"),
-    dict(name="cvae", where="samplers.cvae:CvaeSampler", about="imagined by a conditional VAE (HTM)", stored=True),
-    dict(name="energy", where="samplers.energy:EnergySampler", about="imagined by the conditional energy model", stored=True),
+    dict(
+        name="cvae", where="samplers.cvae:CvaeSampler", about="imagined by a conditional VAE (HTM)", stored=True, needs_paths=True
+    ),
+    dict(
+        name="energy",
+        where="samplers.energy:EnergySampler",
+        about="imagined by the conditional energy model",
+        stored=True,
+        needs_paths=True,
+    ),
 )
 _DISTANCES = _rows(
     "distance",

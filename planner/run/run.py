@@ -22,11 +22,12 @@ from ..evaluation.setting import Follow
 from ..experience import Experience
 from ..following.routes import Routes
 from ..following.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
+from ..graph.stitched_paths import NUM_STEPS
 from ..many_maps.layout import Layout
 from ..planners.sampled_graph import GraphPlanner
+from ..progress import Progress, say, silent
 from ..protocols import DistanceModel, EnvMaker, GoalPolicy, Planner, StateSampler
 from ..storage import fit_once, json_to_bytes
-from .progress import Progress, say, silent
 from .registry import NO_PLANNER, SAMPLERS, USUAL_DISTANCE, Kind, Part, names_for, part_of
 from .stored_parts import fit_stored
 from .world import NUM_DRIVES, Replay, RunWorld
@@ -241,6 +242,9 @@ class Run:
         config = config if config is not None else self.part_configs.get(part.name)
 
         def fit() -> Any:
+            if part.needs_paths and self.layout is None:
+                with self.progress("paths between visited goals", NUM_STEPS) as on_step:
+                    experience.paths(on_step)
             steps = part_class.steps_to_fit(experience, config) if hasattr(part_class, "steps_to_fit") else None
             with self.progress(what, steps) as on_step:
                 return part_class.fit(experience, config, on_step)

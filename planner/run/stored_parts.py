@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..experience import Experience
+from ..progress import say
 from ..storage import bytes_to_json, bytes_to_tensors, fit_once, json_to_bytes, tensors_to_bytes
-from .progress import say
 
 
 def fit_stored(folder: Path, files: tuple[str, str], part_class: Any, experience: Experience, fit: Callable[[], Any]) -> Any:

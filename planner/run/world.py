@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UsageError
 from ..evaluation.audit import Drives, drive, near_goals, told_goals
 from ..experience import Experience
+from ..progress import Progress, silent
 from ..protocols import EnvMaker, GoalPolicy
-from .progress import Progress, silent
 
 Array = NDArray[np.floating]
 
@@ -63,5 +62,5 @@ class RunWorld:
 
     def replay(self) -> AbstractContextManager[Callable[[int], Any]]:
         if self.open_replay is None:
-            raise UsageError(f"{self.envs.name}: this agent was not trained here, so there is no replay to learn from")
+            raise ValueError("this agent was not trained here, so there is no replay to learn from; take quasimetric")
         return self.open_replay()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thalweg.planner.evaluation.setting import Follow
 from thalweg.scripts.bench.common import RunsOptions
-from thalweg.scripts.cli import progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,27 +41,25 @@ def bench_planners(options: PlannersOptions) -> list[dict[str, Any]]:
 def _curves(folder: Path, options: PlannersOptions) -> Curves:
     import torch
 
-    from thalweg.evaluation import EvaluatedRun
-    from thalweg.planner.evaluation.evaluation_folder import evaluate_planners
-    from thalweg.planner.evaluation.setting import Setting
-    from thalweg.planner.evaluation.workers import run_tasks
+    from thalweg.evaluation import evaluate
     from thalweg.runs import load
 
     torch.set_num_threads(1)
+    trained = load(folder, progress=options.progress)
     curves: Curves = {name: {} for name in SAMPLERS}
-    subject, tasks = EvaluatedRun(load(folder, progress=options.progress)), partial(run_tasks, workers=options.workers)
-    seeds = list(range(options.episodes))
     for nodes in options.nodes:
-        setting = Setting(
-            nodes=nodes,
-            distance="quasimetric",
-            follow=options.follow,
+        table = evaluate(
+            trained,
+            SAMPLERS,
+            range(options.episodes),
             episode_steps=EPISODE_STEPS,
             difficulty=DIFFICULTY,
+            nodes=nodes,
+            follow=options.follow,
+            out=options.out / folder.resolve().name / str(nodes),
+            workers=options.workers,
+            progress=options.progress,
         )
-        out = options.out / folder.resolve().name / str(nodes)
-        with progress_bar(len(SAMPLERS) * len(seeds), f"{nodes} nodes", options.progress) as bar:
-            table = evaluate_planners(subject, SAMPLERS, seeds, setting, out, tasks, bar.update)
         for name, figures in table.items():
             curves[name][nodes] = figures
     return curves

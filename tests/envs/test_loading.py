@@ -19,7 +19,7 @@ from thalweg.envs.goal_wrapper import GoalWrapper
 from thalweg.envs.guard import EnvError, GuardedEnv
 from thalweg.envs.loading import env_maker, load_batch, load_env, raw_env
 from thalweg.envs.walls_of import walls_of
-from thalweg.scripts.runs import load_run
+from thalweg.runs import load
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -461,7 +461,7 @@ class Falls(Line):
     done = subprocess.run([*command, "--no-progress"], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and done.stderr.strip().splitlines()[-1].startswith("error: ")
     assert "failed in step" in done.stderr and "RuntimeError: I fell" in done.stderr and "Traceback" not in done.stderr
-    assert "the agent after" in done.stderr and load_run(tmp_path / "run").trajectories  # what was learnt is kept
+    assert "the agent after" in done.stderr and load(tmp_path / "run").data.trajectories  # what was learnt is kept
 
 
 def test_time_limits_are_set_once():

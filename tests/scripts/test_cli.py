@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-import thalweg.bar
+import thalweg.progress
 from thalweg.agents.config import AgentConfig
 from thalweg.envs.guard import EnvError
 from thalweg.envs.loading import load_env
@@ -229,12 +229,13 @@ def test_an_env_that_does_not_know_a_setting_is_told_which(tmp_path):
 
 def test_progress_in_a_file_is_plain_lines(monkeypatch, capsys):
     clock = iter(range(0, 1_000, 8))
-    monkeypatch.setattr(thalweg.bar.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(thalweg.progress.time, "monotonic", lambda: float(next(clock)))
     with progress_bar(1_000, "fit", initial=200) as bar:
         for _ in range(5):
             bar.update(100)
+        bar.set_postfix_str("loss 0.5")
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["fit: 400/1,000, 24 s", "fit: 600/1,000, 48 s", "fit: 700/1,000, 64 s"]
+    assert lines == ["fit: 400/1,000, 24 s", "fit: 600/1,000, 48 s", "fit: 700/1,000, 64 s, loss 0.5"]
 
 
 def test_progress_that_is_not_shown_is_silent(capsys):

@@ -1,6 +1,7 @@
 """Contracts over every distance model, and what each promises besides."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from straight import straight_experience
 import thalweg.envs  # noqa: F401
 from thalweg.planner.checks import check_distance
 from thalweg.planner.data.trajectories import GoalEntries, Trajectory
-from thalweg.planner.distances.connectivity import ConnectivityDistance, ConnectivityDistanceConfig
+from thalweg.planner.distances.connectivity import ConnectivityDistanceConfig
 from thalweg.planner.distances.distributional import (
     DistributionalDistance,
     DistributionalDistanceConfig,
@@ -26,12 +27,13 @@ from thalweg.planner.distances.ensemble import EnsembleDistance, EnsembleDistanc
 from thalweg.planner.distances.euclidean import EuclideanDistance
 from thalweg.planner.distances.joined import JoinedDistance
 from thalweg.planner.distances.oracle import OracleDistance
-from thalweg.planner.distances.q_value import QValueDistance, QValueDistanceConfig
+from thalweg.planner.distances.q_value import QValueDistanceConfig
 from thalweg.planner.distances.quasimetric import Quasimetric, QuasimetricDistance, QuasimetricDistanceConfig
 from thalweg.planner.evaluation.audit import Drives, Pairs
 from thalweg.planner.fitting import DivergedError
 from thalweg.planner.graph.stitched_paths import hindsight_paths
 from thalweg.planner.networks.stored import OtherVersionError
+from thalweg.planner.run.registry import DISTANCES as REGISTERED
 from thalweg.planner.samplers.cvae_networks import CvaeConfig
 
 PLACE = GoalEntries((0, 1))
@@ -79,7 +81,7 @@ class World:
     """An env that is told: truth, replay and drives of 1.25 times the steps that critics expect."""
 
     def __init__(self, walk):
-        self.replay = lambda: transitions_of(walk)
+        self.replay = lambda: nullcontext(transitions_of(walk))
         self.shortest_steps = lambda s, g: np.where(s[:, 0] < g[:, 0], 20.0, np.inf)
 
     def drives_nearby(self, experience):
@@ -104,15 +106,9 @@ CONFIGS = {
     "ensemble": EnsembleDistanceConfig(within=5.0),
 }
 DISTANCES = {
-    "euclidean": EuclideanDistance,
-    "q_value": QValueDistance,
-    "distributional": DistributionalDistance,
-    "quasimetric": QuasimetricDistance,
-    "connectivity": ConnectivityDistance,
-    "joined": JoinedDistance,
-    "oracle": OracleDistance,
-    "ensemble": EnsembleDistance,
-}
+    name: REGISTERED[name] for name in REGISTERED if name != "local"
+}  # which has maps of its own, in test_local_distance
+DISTANCES["joined"] = JoinedDistance
 
 
 @pytest.fixture(autouse=True)
@@ -305,7 +301,7 @@ def test_the_distribution_counts_the_steps_of_its_policy():
 
     line = np.arange(13, dtype=np.float32)[:, None]
     experience = straight_experience([Trajectory(line, line)])
-    experience = replace(experience, agent=Right(), world=SimpleNamespace(replay=lambda: sample))
+    experience = replace(experience, agent=Right(), world=SimpleNamespace(replay=lambda: nullcontext(sample)))
     distance = DistributionalDistance.fit(experience, config)
     steps = distance.pairwise(np.array([[2.0]], np.float32), np.array([[3.0], [6.0], [10.0], [1.0]], np.float32))[0]
     assert np.allclose(steps[:3], [1, 4, 8], atol=0.7) and steps[3] == np.inf

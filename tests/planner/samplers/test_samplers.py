@@ -16,7 +16,7 @@ from thalweg.planner.energy.config import EnergyConfig, SamplingConfig
 from thalweg.planner.fitting import DivergedError
 from thalweg.planner.graph.stitched_paths import hindsight_paths
 from thalweg.planner.networks.stored import OtherVersionError
-from thalweg.planner.samplers import SAMPLERS
+from thalweg.planner.run.registry import SAMPLERS
 from thalweg.planner.samplers.box import BoxSampler, BoxSamplerConfig
 from thalweg.planner.samplers.cvae import CvaeConfig, CvaeSampler
 from thalweg.planner.samplers.ellipse import EllipseSampler, EllipseSamplerConfig, within_or_best

@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
-from ..fitting import ignore
+
+def ignore(*_: Any) -> None:
+    """What `on_step` is where nobody asks how far it is."""
+
 
 # (what is done, how many steps it will take, None if nobody knows) -> what is called after each step
 Progress = Callable[[str, int | None], AbstractContextManager[Callable[..., None]]]
