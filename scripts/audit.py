@@ -1,4 +1,7 @@
-"""Audit a run's distances against what is true of them, and its agent on ways as long as one link of a plan."""
+"""Audit a run's distances against what is true of them, and its agent on ways as long as one link of a plan.
+
+Example: python -m scripts.audit --run runs/u --out runs/u/audit
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thalweg.planner.run.registry import DISTANCES, names_for, part_of
-from thalweg.scripts.cli import UsageError, make_folder, run
+from thalweg.scripts.cli import MOST_NODES, UsageError, check_ranges, make_folder, progress_bar, run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,8 +43,10 @@ def main(options: Options) -> None:
     for name in names:
         if part_of("distance", name) is None:
             raise UsageError(f"--distances {name}: an audit is of ours; choose from {', '.join(DISTANCES)}")
-    if options.pairs < 100 or options.drives < 1 or options.nodes < 2 or options.max_edge < 1:
-        raise UsageError("--pairs must be at least 100, --drives 1, --nodes 2, --max-edge 1")
+    check_ranges(
+        options, pairs=(100, 10_000_000), drives=(1, 1_000_000), nodes=(2, MOST_NODES), max_edge=(1, 1e6), seed=(0, 2**32 - 1)
+    )
+    make_folder(options.out)
 
     import numpy as np
     import torch
@@ -69,7 +74,6 @@ def main(options: Options) -> None:
     reports, predictions = {}, {}
     for name in names:
         reports[name], predictions[name] = _audit(trained, name, known, drives, options, rng)
-    make_folder(options.out)
     controller = {"bare": _controller(drives, options.max_edge), "routed": _controller(routed, options.max_edge)}
     replace_file(options.out / "audit.json", json_to_bytes(reports))
     replace_file(options.out / "controller.json", json_to_bytes(controller))
@@ -99,12 +103,10 @@ def _known_pairs(trained: Run, env: Any, true_steps: Any, options: Options, rng:
 
 
 def _drive(trained: Run, policy: GoalPolicy, env: Any, true_steps: Any, options: Options) -> Drives:
-    from tqdm import tqdm
-
     from thalweg.planner.evaluation.audit import drive, near_goals
 
     choose_goal = near_goals(trained.data.trajectories, int(options.max_edge), true_steps)
-    with tqdm(total=options.drives, desc="drives", disable=not options.progress) as bar:
+    with progress_bar(options.drives, "drives", options.progress) as bar:
         try:
             return drive(policy, env, choose_goal, options.drives, options.seed, partial(_count, bar))
         except ValueError as error:

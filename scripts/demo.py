@@ -1,4 +1,7 @@
-"""The main job: train the two point-mass worlds side by side, evaluate, draw, and write one report."""
+"""The main job: train the two point-mass worlds side by side, evaluate, draw, and write one report.
+
+Example: python -m scripts.demo --out runs/demo
+"""
 
 from __future__ import annotations
 
