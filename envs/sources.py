@@ -17,6 +17,7 @@ from gymnasium.wrappers import TimeLimit
 
 from .guard import EnvError, GuardedEnv
 from .ogbench_maze import OGBenchMaze, is_ogbench_maze
+from .screens import without_screen_notices
 from .user_files import is_file, load_from_file
 
 _REGISTRIES = ("gymnasium_robotics", "ogbench")  # packages that register their ids when imported
@@ -57,7 +58,8 @@ def split_limit(name: str, options: dict[str, Any]) -> tuple[dict[str, Any], int
 def made_by(make: Callable[..., gym.Env], name: str, options: dict[str, Any]) -> gym.Env:
     """What a class or a function makes; EnvError if that is no env."""
     try:
-        made = make(**options)
+        with without_screen_notices():
+            made = make(**options)
     except EnvError:
         raise
     except Exception as error:
@@ -120,7 +122,8 @@ def _registered_env(name: str, options: dict[str, Any], limit: int | None) -> gy
         raise EnvError(f"{name}: gymnasium.make takes {clash.pop()} for itself; name the env by its file, path/to/file.py:Class")
     try:
         # the guard checks, and says what to mend
-        made = gym.make(name, max_episode_steps=limit, disable_env_checker=True, **options)
+        with without_screen_notices():
+            made = gym.make(name, max_episode_steps=limit, disable_env_checker=True, **options)
     except Exception as error:
         raise cannot_be_made(name, error, options) from error
     return limited(_with_goal(made, name, **task), name, limit)

@@ -48,6 +48,7 @@ def main(options: Options) -> None:
 
     from thalweg.planner.evaluation.report import figure_to_png
     from thalweg.planner.storage import json_to_bytes, replace_file
+    from thalweg.planner.truth import truth_of
     from thalweg.runs import load
 
     torch.set_num_threads(1)
@@ -56,7 +57,7 @@ def main(options: Options) -> None:
         raise UsageError(f"{trained.env} has many maps, and an audit is of one; evaluate its planners instead (scripts.evaluate)")
     limit = int(3 * options.max_edge) + 20
     env = trained.make_env(max_episode_steps=limit)
-    true_steps = getattr(env.unwrapped, "shortest_steps", None)
+    true_steps = truth_of(env).shortest_steps
     if true_steps is None and "oracle" in names:
         if options.distances != Options.distances:
             raise UsageError(f"--distances oracle: {trained.env} does not know its true distances")

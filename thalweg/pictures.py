@@ -21,6 +21,7 @@ from .planner.evaluation.planned_drive import PlannedDrive, plan_and_drive
 from .planner.goal_space import GoalSpace
 from .planner.protocols import PlanAhead
 from .planner.run.run import Run
+from .planner.truth import truth_of
 from .runs import check_env_fits
 
 
@@ -61,7 +62,7 @@ def draw_plan(
         state = episode.observation["observation"]
         camera = _Camera(run, film and env.render_mode == "rgb_array")
         drive = plan_and_drive(policy, episode, camera)
-        shortest_path = getattr(env.unwrapped, "shortest_route", None)
+        shortest_path = truth_of(env).shortest_route
         truth = None if shortest_path is None else shortest_path(drive.start, target)
         return View(drive, _draw(run, planner, state, drive, walls_of(env), truth), camera.frames)
     finally:
