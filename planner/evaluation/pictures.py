@@ -82,7 +82,7 @@ def draw_ends(axes: Axes, start: Array, goal: Array) -> None:
 def draw_oracle(axes: Axes, route: Array | None) -> None:
     """The (K, 2) bends of the true shortest path, where the env knows it."""
     if route is not None:
-        axes.plot(*route.T, "--", color=TRUTH, lw=1.4, zorder=3, label="shortest path, as the env knows it")
+        axes.plot(*route.T, "--", color=TRUTH, lw=1.4, zorder=5.5, label="shortest path, as the env knows it")
 
 
 def draw_valley(axes: Axes, valley: Valley) -> QuadContourSet:
@@ -95,7 +95,7 @@ def draw_valley(axes: Axes, valley: Valley) -> QuadContourSet:
 def draw_nodes(axes: Axes, nodes: Array) -> None:
     """(N, 2)"""
     size = float(np.clip(900 / max(len(nodes), 1), 1.5, 9))
-    axes.scatter(*nodes.T, s=size, color="white", edgecolor="#333", linewidth=0.5, zorder=4, label="sampled node")
+    axes.scatter(nodes[:, 0], nodes[:, 1], s=size, color="white", edgecolor="#333", linewidth=0.5, zorder=4, label="sampled node")
 
 
 def draw_links(axes: Axes, points: Array, edges: NDArray[np.intp]) -> int:

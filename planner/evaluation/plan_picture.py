@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -110,10 +111,10 @@ def _draw_series(axes: Axes, view: PlanView, entry: int) -> None:
 def _finished(figure: Figure, view: PlanView) -> Figure:
     """With its title, and one legend for all panels."""
     figure.suptitle(view.title, fontsize=11, wrap=True)
-    entries = {}
+    entries: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     columns = max(2, min(len(entries), int(figure.get_figwidth() / 1.9)))
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
     return figure
