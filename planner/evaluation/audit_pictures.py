@@ -51,7 +51,7 @@ def draw_worst_edges(
         axes.scatter(*visited[:: -(-len(visited) // _DOTS)].T, s=1, color="#c9ced6", lw=0, zorder=0)
         pictures.draw_walls(axes, walls)
         arrows = np.array([[goal_of(np.array(edge["state"])), np.array(edge["goal"])] for edge in worst[:_WORST]])
-        pictures.draw_edges(axes, arrows.reshape(-1, 2, 2), float((high - low).max()))
+        pictures.draw_edges(axes, arrows.reshape(-1, 2, 2), low, high)
         pictures.name_axes(axes)
         listed = [f"{number}:  {_steps(edge)}" for number, edge in enumerate(worst[:_WORST], 1)]
         half = -(-len(listed) // 2)

@@ -155,26 +155,31 @@ def draw_calibration(axes: Axes, predicted: Array, known: Array, max_edge: float
     axes.legend(loc="upper left", fontsize=7)
 
 
-def draw_edges(axes: Axes, edges: Array, extent: float) -> None:
-    """(E, 2, 2) arrows from start to end, numbered from 1 in their order; no number covers another."""
-    for number, ((start, end), place) in enumerate(zip(edges, spread_labels(edges.mean(axis=1), 0.05 * extent), strict=True), 1):
+def draw_edges(axes: Axes, edges: Array, low: Array, high: Array) -> None:
+    """(E, 2, 2) arrows from start to end, numbered from 1 in their order, within (2,) corners; no number covers another."""
+    labels = spread_labels(edges.mean(axis=1), 0.04 * float((high - low).max()), low, high)
+    for number, ((start, end), place) in enumerate(zip(edges, labels, strict=True), 1):
         axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": GOAL, "shrinkA": 0, "shrinkB": 0}, zorder=5)
         line = {"arrowstyle": "-", "color": "#999", "lw": 0.5}
         middle, paper = (start + end) / 2, {"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.8}
         axes.annotate(str(number), middle, place, arrowprops=line, fontsize=7, ha="center", va="center", bbox=paper, zorder=6)
 
 
-def spread_labels(points: Array, gap: float) -> Array:
-    """(N, 2) points -> (N, 2) places for their labels: as near as may be, and no two nearer than `gap` to each other."""
+def spread_labels(points: Array, gap: float, low: Array, high: Array) -> Array:
+    """(N, 2) points -> (N, 2) places for their labels: as near as may be, no two nearer than `gap`, within (2,) corners.
+
+    ValueError if the corners leave too little room for so many.
+    """
     angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    placed: list[Array] = []
+    radii = np.arange(0.5, 2 + 2 * float((high - low).max()) / gap, 0.5) * gap
+    spots = np.concatenate([radius * circle for radius in radii])  # nearest first
+    placed = np.empty((0, 2))
     for point in points:
-        radius = gap / 2
-        while True:
-            free = [spot for spot in point + radius * circle if all(np.linalg.norm(spot - other) >= gap for other in placed)]
-            if free:
-                placed.append(free[0])
-                break
-            radius += gap / 2
-    return np.array(placed).reshape(-1, 2)
+        free = point + spots
+        free = free[((free >= low) & (free <= high)).all(axis=1)]
+        free = free[(np.linalg.norm(free[:, None] - placed, axis=-1) >= gap).all(axis=1)]
+        if not len(free):
+            raise ValueError(f"no room for {len(points)} labels {gap:g} apart between {low.tolist()} and {high.tolist()}")
+        placed = np.vstack([placed, free[0]])
+    return placed

@@ -105,10 +105,13 @@ def test_a_calibration_says_what_is_known_and_promises_red_only_where_there_is_s
 def test_labels_stay_apart_and_near_their_points():
     rng = np.random.default_rng(0)
     points = np.concatenate([np.zeros((12, 2)), rng.random((8, 2))])
-    places = pictures.spread_labels(points, 0.05)
+    places = pictures.spread_labels(points, 0.05, np.zeros(2), np.ones(2))
     gaps = np.linalg.norm(places[:, None] - places, axis=-1) + np.eye(20)
-    assert gaps.min() >= 0.05 and np.linalg.norm(places - points, axis=1).max() < 0.2
-    assert pictures.spread_labels(np.zeros((0, 2)), 0.05).shape == (0, 2)
+    assert gaps.min() >= 0.05 and np.linalg.norm(places - points, axis=1).max() < 0.3
+    assert places.min() >= 0 and places.max() <= 1
+    assert pictures.spread_labels(np.zeros((0, 2)), 0.05, np.zeros(2), np.ones(2)).shape == (0, 2)
+    with pytest.raises(ValueError, match="no room for 20 labels"):
+        pictures.spread_labels(points, 0.9, np.zeros(2), np.ones(2))
 
 
 def test_the_worst_edges_are_numbered_and_listed():
