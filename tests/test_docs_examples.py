@@ -53,7 +53,7 @@ def run_command(line):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, quick_ways):
+def here(tmp_path, monkeypatch):
     """A folder to run in, from which files of pages can be imported; what they left is forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
