@@ -13,6 +13,7 @@ from thalweg.scripts.__main__ import main
 
 TUTORIALS = DOCS / "tutorials"
 BUDGETS = {
+    "PointMassU-v0 --steps 40000": "PointMassU-v0 --steps 5000 --energy.train-steps 40",  # with fewer there may be no path
     "--steps 40000": "--steps 2500 --energy.train-steps 40",
     "--episode-steps 300": "--episode-steps 60 --seeds 0:6",
     "--episode-steps 400": "--episode-steps 60 --seeds 0:4",
