@@ -215,8 +215,11 @@ def _origins(table: Table) -> Iterator[tuple[str, Provenance]]:
 
 
 def _listed(whats: list[str]) -> str:
-    numbers = ", ".join(what.removeprefix("row ") for what in whats if what.startswith("row "))
-    return ", ".join([f"rows {numbers}"] * bool(numbers) + [what for what in whats if not what.startswith("row ")])
+    from thalweg.planner.evaluation.ledger_pages import spans_of
+
+    numbers = [int(what.removeprefix("row ")) for what in whats if what.startswith("row ")]
+    rows = [f"row{'s' * (len(numbers) > 1)} {spans_of(numbers)}"] if numbers else []
+    return ", ".join(rows + [what for what in whats if not what.startswith("row ")])
 
 
 if __name__ == "__main__":

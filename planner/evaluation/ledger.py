@@ -142,7 +142,7 @@ def records_of(content: Any) -> list[dict[str, Any]]:
 
 
 def values_of(record: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Value]:
-    """A record's entries by the table's columns; `KEY_ci`, where there is one, is KEY's interval. LedgerError if one is missing."""
+    """A record's entries by the table's columns; `KEY_ci`, where there is one, is KEY's interval. LedgerError for a gap."""
     values: dict[str, Value] = {}
     for column in columns:
         if column.key not in record:

@@ -10,6 +10,7 @@ from .ledger import Column, LedgerError, Table, Value
 from .provenance import Provenance, is_older
 
 WIDTH, LENGTH = 120, 200  # of a page: characters of a line, lines
+_COMMENT = "<!-- rendered from results/ by `thalweg ledger render`: edit that, not this -->"
 _ARROWS = {"higher": " ↑", "lower": " ↓", "none": ""}
 _BLOCK = re.compile(r"(<!-- ledger: ([\w-]+) -->\n).*?(<!-- /ledger -->)", re.DOTALL)
 
@@ -22,7 +23,7 @@ def pages_of(tables: Sequence[Table], version: str) -> dict[str, str]:
 
 def page_of(table: Table, version: str) -> str:
     """A page: title, what it shows, pictures, table, provenance. Rows older than `version` are said to be."""
-    parts = [f"# {table.title}", _comment(f"results/{table.name}.json"), _wrapped(table.about)]
+    parts = [f"# {table.title}", _COMMENT, _wrapped(table.about)]
     parts += [f"![{figure.caption}]({figure.file})" for figure in table.figures]
     if table.rows:
         numbered = len({row.provenance for row in table.rows}) > 1
@@ -46,9 +47,12 @@ def index_of(tables: Sequence[Table], version: str) -> str:
         f"than the version they stand under. Of {len(rows)} rows {old} are older than {version}. Rows of 0.1.0.dev0 carry "
         "the commit with which they entered the documentation."
     )
-    links = [f"- [{table.title}]({table.name}.md)" for table in tables]
+    groups: dict[str, list[str]] = {}  # by the first word of the names
+    for table in tables:
+        groups.setdefault(table.name.split("_")[0], []).append(f"- [{table.title}]({table.name}.md)")
+    links = [f"## {group.capitalize()}\n" + "\n".join(lines) for group, lines in groups.items()]
     toctree = ["```{toctree}", ":hidden:", "", *(table.name for table in tables), "```"]
-    return "\n\n".join(["# Measurements", _comment("results/"), _wrapped(about), "\n".join(links), "\n".join(toctree)]) + "\n"
+    return "\n\n".join(["# Measurements", _COMMENT, _wrapped(about), *links, "\n".join(toctree)]) + "\n"
 
 
 def filled(text: str, tables: Sequence[Table]) -> str:
@@ -133,7 +137,7 @@ def _origin(whats: Sequence[str], origin: Provenance, version: str, table: Table
     numbers = [int(what) for what in whats if what.isdigit()]
     subject = [f"`{what}`" for what in whats if not what.isdigit()]
     if numbers:
-        rows = "all rows" if len(numbers) == len(table.rows) else f"row{'s' * (len(numbers) > 1)} {_spans(numbers)}"
+        rows = "all rows" if len(numbers) == len(table.rows) else f"row{'s' * (len(numbers) > 1)} {spans_of(numbers)}"
         subject = [rows, *subject]
     parts = [f"version {origin.version}" + (f" (older than {version})" if is_older(origin.version, version) else "")]
     parts += [f"commit {origin.commit}", origin.date]
@@ -143,7 +147,7 @@ def _origin(whats: Sequence[str], origin: Provenance, version: str, table: Table
     return _wrapped(f"- {text[0].upper()}{text[1:]}", "  ")
 
 
-def _spans(numbers: Sequence[int]) -> str:
+def spans_of(numbers: Sequence[int]) -> str:
     """1, 2, 3, 5 -> "1 to 3, 5"."""
     spans: list[list[int]] = []
     for number in numbers:
@@ -166,10 +170,6 @@ def _continued(line: str) -> list[str]:
 
 def _wrapped(text: str, indent: str = "") -> str:
     return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-
-
-def _comment(source: str) -> str:
-    return f"<!-- rendered from {source} by `python -m scripts.ledger render`: edit that, not this -->"
 
 
 def _line(cells: Sequence[str]) -> str:
