@@ -15,6 +15,7 @@ COMMANDS = {  # name -> what it does, in the order in which they are used
     "toy": "energies on curves whose truth is known",
     "demo": "train, evaluate and draw the demo's worlds",
     "bench": "benchmarks",
+    "ledger": "measured tables: take rows, render the pages, name what is old",
 }
 _SHELLS = ("bash", "zsh", "tcsh")
 
