@@ -9,7 +9,6 @@ import pytest
 from thalweg.envs.point_mass import PointMass
 from thalweg.planner.finite import NotFiniteError
 from thalweg.runs import load
-from thalweg.scripts import evaluated_run
 from thalweg.scripts.cli import run
 
 pytestmark = pytest.mark.slow
@@ -35,7 +34,6 @@ def broken(monkeypatch, request):
 
     monkeypatch.setattr(PointMass, "reset", remember)
     monkeypatch.setattr(PointMass, "_observe", spoil)
-    evaluated_run._maker.cache_clear()
     return "in reset" if at == 0 else f"at step {at}"
 
 
