@@ -18,7 +18,6 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "live"]
 myst_enable_extensions = ["deflist", "fieldlist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
-suppress_warnings = ["toc.empty_glob"]  # measurements are rendered from results/, which a checkout may lack
 
 autodoc_inherit_docstrings = False
 autodoc_type_aliases = {"Array": "Array"}

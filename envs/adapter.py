@@ -104,8 +104,8 @@ def check_spaces(env: gym.Env, name: str) -> None:
     space = env.observation_space
     if not isinstance(space, spaces.Dict) or set(_PARTS) - set(space.spaces):
         raise EnvError(
-            f"{name} is no goal env: its observations must be a dict with {', '.join(_PARTS)}; for a plain Box env write "
-            "GoalWrapper(env, goal_of=..., tolerance=..., sample_goal=...) from envs.goal_wrapper in a file, and name that"
+            f"{name} is no goal env: its observations must be a dict with {', '.join(_PARTS)}; a plain Box env "
+            "becomes one by thalweg.GoalWrapper(env, goal_of=..., tolerance=..., sample_goal=...)"
         )
     for key in _PARTS:
         part = space[key]

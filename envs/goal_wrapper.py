@@ -26,7 +26,9 @@ class GoalWrapper(gym.Wrapper):
     elsewhere, the episode is truncated: it ended, but not at the goal. The env's own reward is dropped.
 
     ValueError for an observation space that is not a 1-D Box, a `goal_of` that is not batched, a tolerance that is not
-    positive, a sampled goal of another size, or no goal at all.
+    positive, a goal of another size, or no goal at all.
+
+    `reset(options={"goal": ...})` takes this goal (G,); other options go on to the env.
     """
 
     def __init__(
@@ -54,7 +56,12 @@ class GoalWrapper(gym.Wrapper):
         self._goal = np.zeros(probe.shape[1:], dtype=np.float32)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Array], dict[str, Any]]:
-        state, info = self.env.reset(seed=seed, options=options)
+        options = dict(options or {})
+        chosen = options.pop("goal", None)
+        state, info = self.env.reset(seed=seed, options=options or None)
+        if chosen is not None:
+            self._goal = self._checked_goal(np.asarray(chosen))
+            return self._observe(state), info
         achieved = self._achieved(state)
         for _ in range(_DRAWS):
             self._goal = self._checked_goal(self._next_goal(info))
@@ -71,7 +78,7 @@ class GoalWrapper(gym.Wrapper):
         return observation, reward, arrived, bool(truncated or (terminated and not arrived)), info
 
     def compute_reward(self, achieved_goal: Array, desired_goal: Array, info: Any) -> Array:
-        """(..., G), (..., G) -> (...): -1, or 0 within self.tolerance; what is not finite is at no goal."""
+        """(..., G), (..., G) -> (...): -1, or 0 within the tolerance; what is not finite is at no goal."""
         return -(~(np.linalg.norm(achieved_goal - desired_goal, axis=-1) <= self.tolerance)).astype(np.float32)
 
     def _next_goal(self, info: dict[str, Any]) -> Array:
@@ -85,7 +92,7 @@ class GoalWrapper(gym.Wrapper):
         return self._achieved(goal) if goal.shape == self.env.observation_space.shape else goal
 
     def _checked_goal(self, goal: Array) -> Array:
-        if goal.shape != self._goal.shape or not np.isfinite(goal).all():
+        if goal.shape != self._goal.shape or goal.dtype.kind not in "fiub" or not np.isfinite(goal).all():
             raise ValueError(f"the goal must be {self._goal.size} finite numbers, as goal_of gives, got {goal.tolist()}")
         return goal.astype(np.float32)
 

@@ -14,6 +14,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from .screens import without_screen_notices
+
 
 class EnvError(Exception):
     """An env cannot be made or does not do what an env does; the message says which, where and what to mend."""
@@ -60,7 +62,7 @@ class GuardedEnv(gym.Wrapper):
         return observation, reward, bool(terminated), bool(truncated), info
 
     def render(self) -> Any:
-        with self._watched("render"):
+        with self._watched("render"), without_screen_notices():
             return self.env.render()
 
     def close(self) -> None:

@@ -78,6 +78,11 @@ class PointMassWorld:
         # not `> tolerance`: what is not finite is at no goal
         return -(~(np.sqrt(x * x + y * y) <= self.tolerance)).astype(np.float32)
 
+    @property
+    def walls(self) -> Array:
+        """(W, 2, 2) boxes [low, high] [m]"""
+        return self.map.walls
+
     def goal_of(self, states: Array) -> Array:
         """(..., 4) -> (..., 2): the position that a state achieves."""
         return states[..., :2]

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import shortest_path
-
-if TYPE_CHECKING:
-    from .walls import WallMap
 
 Array = NDArray[np.floating]
 Indices = NDArray[np.intp]
@@ -27,14 +23,14 @@ class ShortestPaths:
     it, and the few walls that can stand between. Both are found once, when the cell is first asked about.
     """
 
-    def __init__(self, world: WallMap) -> None:
-        self.walls = world.walls  # (W, 2, 2) [m]
-        self.cell_size = world.cell_size
-        self.num_cells = np.array(world.is_wall.shape)
-        below, above = world.is_wall[:, :-1].astype(int), world.is_wall[:, 1:].astype(int)
+    def __init__(self, walls: Array, is_wall: NDArray[np.bool_], cell_size: float) -> None:
+        """(W, 2, 2) boxes [low, high] [m] that cover the wall cells; (X, Y) whether each cell is one; its side [m]."""
+        self.walls, self.cell_size = walls, cell_size
+        self.num_cells = np.array(is_wall.shape)
+        below, above = is_wall[:, :-1].astype(int), is_wall[:, 1:].astype(int)
         around = below[:-1] + below[1:] + above[:-1] + above[1:]  # wall cells about each inner crossing of the grid
         places = np.argwhere(around == 1)
-        self.corners = (places + 1) * world.cell_size  # (C, 2), three free cells about each
+        self.corners = (places + 1) * cell_size  # (C, 2), three free cells about each
         rows = tuple(places.T)
         to_wall = np.stack([below[1:] + above[1:], above[:-1] + above[1:]], axis=-1)[rows]
         self.wall_side = 2 * to_wall - 1  # (C, 2) signs: the wall lies on this side of the corner, along each axis

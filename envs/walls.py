@@ -142,7 +142,7 @@ class WallMap:
     @cached_property
     def paths(self) -> ShortestPaths:
         """The truth about this map: who sees whom, and how long the shortest ways are."""
-        return ShortestPaths(self)
+        return ShortestPaths(self.walls, self.is_wall, self.cell_size)
 
 
 def check_rows(rows: Sequence[str]) -> None:

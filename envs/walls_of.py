@@ -1,7 +1,8 @@
-"""The walls of an env, for pictures: of our worlds and of the mazes that others are likely to bring."""
+"""The walls of an env, for pictures: those that it tells, and those of the mazes that others are likely to bring."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .ogbench_maze import is_ogbench_maze
-from .particle import Particle
-from .point_mass_world import PointMassWorld
 
 Array = NDArray[np.floating]
 
@@ -19,18 +18,30 @@ Array = NDArray[np.floating]
 def walls_of(env: gym.Env) -> Array | None:
     """(W, 2, 2) boxes [low, high] in goal units; None for an env that is not known to have walls.
 
-    Known are our own worlds, gymnasium-robotics' mazes and OGBench's.
+    Any env tells its walls by `walls`, such boxes as an attribute or as a method without arguments; a box without width is a line
+    along an axis. Beside these, gymnasium-robotics' mazes are known, and OGBench's. `walls` that are numbers of another shape are
+    left out with a warning.
     """
     inner: Any = env.unwrapped
-    if isinstance(inner, PointMassWorld):
-        return inner.map.walls
-    if isinstance(inner, Particle):
-        return inner.walls
     if is_ogbench_maze(env):
         return _cells_to_boxes(inner.maze_map, inner.ij_to_xy, inner._maze_unit)
     if type(inner).__module__.startswith("gymnasium_robotics.envs.maze"):
         maze = inner.maze
         return _cells_to_boxes(maze.maze_map, lambda cell: maze.cell_rowcol_to_xy(np.array(cell)), maze.maze_size_scaling)
+    return _told(env) if env.has_wrapper_attr("walls") else None
+
+
+def _told(env: gym.Env) -> Array | None:
+    """The env's own `walls`; None where they are something else, such as objects of a simulator."""
+    walls = env.get_wrapper_attr("walls")
+    try:
+        boxes = np.asarray(walls() if callable(walls) else walls, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    if boxes.shape[1:] == (2, 2) and np.isfinite(boxes).all():
+        return np.sort(boxes, axis=1)
+    what = f"`walls` are of shape {boxes.shape}" if np.isfinite(boxes).all() else "`walls` are not finite"
+    warnings.warn(f"{type(env.unwrapped).__name__}: {what}; make them (W, 2, 2) boxes [low, high] to see them", stacklevel=3)
     return None
 
 

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-Array = NDArray[np.floating]
-
 _CELLED, _PICTURED = 3, 2  # entries: cells fill a space of so many at most; pictures of a map are of so many exactly
 
 
@@ -39,7 +34,3 @@ class GoalSpace:
         if not self.has_pictures:
             lines.append(f"goals have {self.size} entries: the agent has no local view, which needs {_PICTURED}")
         return lines
-
-    def plane(self, goals: Array) -> Array:
-        """(..., G) -> (..., 2) for a picture: the first two entries; goals of one entry lie on a line."""
-        return goals[..., :2] if self.size > 1 else np.concatenate([goals, np.zeros_like(goals)], axis=-1)

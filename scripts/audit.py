@@ -1,4 +1,7 @@
-"""Audit a run's distances against what is true of them, and its agent on ways as long as one link of a plan."""
+"""Audit a run's distances against what is true of them, and its agent on ways as long as one link of a plan.
+
+Example: python -m scripts.audit --run runs/u --out runs/u/audit
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thalweg.planner.run.registry import DISTANCES, names_for, part_of
-from thalweg.scripts.cli import UsageError, make_folder, run
+from thalweg.scripts.cli import MOST_NODES, UsageError, check_ranges, make_folder, progress_bar, run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,14 +43,18 @@ def main(options: Options) -> None:
     for name in names:
         if part_of("distance", name) is None:
             raise UsageError(f"--distances {name}: an audit is of ours; choose from {', '.join(DISTANCES)}")
-    if options.pairs < 100 or options.drives < 1 or options.nodes < 2 or options.max_edge < 1:
-        raise UsageError("--pairs must be at least 100, --drives 1, --nodes 2, --max-edge 1")
+    check_ranges(
+        options, pairs=(100, 10_000_000), drives=(1, 1_000_000), nodes=(2, MOST_NODES), max_edge=(1, 1e6), seed=(0, 2**32 - 1)
+    )
+    make_folder(options.out)
 
     import numpy as np
     import torch
 
+    from thalweg.planner.evaluation.audit_pictures import draw_calibration
     from thalweg.planner.evaluation.report import figure_to_png
     from thalweg.planner.storage import json_to_bytes, replace_file
+    from thalweg.planner.truth import truth_of
     from thalweg.runs import load
 
     torch.set_num_threads(1)
@@ -56,7 +63,7 @@ def main(options: Options) -> None:
         raise UsageError(f"{trained.env} has many maps, and an audit is of one; evaluate its planners instead (scripts.evaluate)")
     limit = int(3 * options.max_edge) + 20
     env = trained.make_env(max_episode_steps=limit)
-    true_steps = getattr(env.unwrapped, "shortest_steps", None)
+    true_steps = truth_of(env).shortest_steps
     if true_steps is None and "oracle" in names:
         if options.distances != Options.distances:
             raise UsageError(f"--distances oracle: {trained.env} does not know its true distances")
@@ -69,13 +76,12 @@ def main(options: Options) -> None:
     reports, predictions = {}, {}
     for name in names:
         reports[name], predictions[name] = _audit(trained, name, known, drives, options, rng)
-    make_folder(options.out)
     controller = {"bare": _controller(drives, options.max_edge), "routed": _controller(routed, options.max_edge)}
     replace_file(options.out / "audit.json", json_to_bytes(reports))
     replace_file(options.out / "controller.json", json_to_bytes(controller))
-    figures = {"calibration": _draw_calibration(predictions, known["pairs"], options.max_edge)}
+    figures = {"calibration": draw_calibration(predictions, known["pairs"].steps, options.max_edge, is_truth="nodes" in known)}
     if known["pairs"].goals.shape[1] == 2:
-        figures["worst_edges"] = _draw_worst(trained, reports, true_steps is not None)
+        figures["worst_edges"] = _worst(trained, reports, true_steps is not None)
     for title, figure in figures.items():
         replace_file(options.out / f"{title}.png", figure_to_png(figure))
     print(table(trained.env, reports))
@@ -99,12 +105,10 @@ def _known_pairs(trained: Run, env: Any, true_steps: Any, options: Options, rng:
 
 
 def _drive(trained: Run, policy: GoalPolicy, env: Any, true_steps: Any, options: Options) -> Drives:
-    from tqdm import tqdm
-
     from thalweg.planner.evaluation.audit import drive, near_goals
 
     choose_goal = near_goals(trained.data.trajectories, int(options.max_edge), true_steps)
-    with tqdm(total=options.drives, desc="drives", disable=not options.progress) as bar:
+    with progress_bar(options.drives, "drives", options.progress) as bar:
         try:
             return drive(policy, env, choose_goal, options.drives, options.seed, partial(_count, bar))
         except ValueError as error:
@@ -163,40 +167,15 @@ def _controller(drives: Drives, max_edge: float) -> dict[str, Any]:
     return {"drives": len(drives.taken), "longest_sure_edge": longest_sure_edge(rows), "success_by_distance": rows}
 
 
-def _draw_calibration(predictions: dict[str, Any], pairs: Pairs, max_edge: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    from thalweg.planner.evaluation import pictures
-
-    figure = Figure(figsize=(4 * len(predictions), 4), layout="constrained")
-    for axes, (name, predicted) in zip(figure.subplots(1, len(predictions), squeeze=False)[0], predictions.items(), strict=True):
-        pictures.draw_calibration(axes, predicted, pairs.steps, max_edge, name)
-    return figure
-
-
-def _draw_worst(trained: Run, reports: dict[str, Any], truth: bool) -> Figure:
-    """Per distance its short edges that are most wrong, over the map where one is known."""
-    import numpy as np
-    from matplotlib.figure import Figure
-
+def _worst(trained: Run, reports: dict[str, Any], truth: bool) -> Figure:
     from thalweg.envs.walls_of import walls_of
-    from thalweg.planner.evaluation import pictures
+    from thalweg.planner.evaluation.audit_pictures import draw_worst_edges
 
     env = trained.make_env()
     walls = walls_of(env)
     env.close()
-    visited = np.concatenate([trajectory.goals for trajectory in trained.data.trajectories])
-    shown = visited if walls is None else np.concatenate([visited, walls.reshape(-1, 2)])
-    figure = Figure(figsize=(5 * len(reports), 5), layout="constrained")
-    for axes, (name, report) in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True):
-        pictures.show_all(axes, shown)
-        pictures.draw_walls(axes, walls)
-        for edge in report["worst_edges"]:
-            start = trained.data.goal_of(np.array(edge["state"]))
-            pictures.draw_edge(axes, start, np.array(edge["goal"]), f"{edge['predicted']:.0f}/{edge['true'] or np.inf:.0f}")
-        axes.set_aspect("equal")
-        axes.set_title(f"{name}: worst short edges, predicted/{'true' if truth else 'taken'}")
-    return figure
+    edges = {name: report["worst_edges"] for name, report in reports.items()}
+    return draw_worst_edges(edges, trained.data.goal_of, trained.data.goals, walls, is_truth=truth)
 
 
 def table(env: str, reports: dict[str, dict[str, Any]]) -> str:

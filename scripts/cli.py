@@ -101,7 +101,9 @@ def parse_seeds(text: str) -> list[int]:
     except ValueError:
         seeds = []
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise UsageError(f"--seeds {text!r} is not understood; write a:b (a < b), n for 0:n, or 1,5,9 (7, alone); none twice")
+        raise UsageError(
+            f"--seeds {text!r} is not understood; write 100 (for 0:100), a:b (a < b) or 1,5,9 (7, alone), none twice"
+        )
     if len(seeds) > MOST_SEEDS or max(seeds) >= 2**32:
         raise UsageError(f"--seeds {text!r} are too many or too large; at most {MOST_SEEDS:,}, each below 2**32")
     return seeds

@@ -1,4 +1,7 @@
-"""The main job: train the two point-mass worlds side by side, evaluate, draw, and write one report."""
+"""The main job: train the point-mass worlds side by side, evaluate, draw, and write one report.
+
+Example: python -m scripts.demo --out runs/demo
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from thalweg.scripts.cli import UsageError, run
 from thalweg.scripts.demo_folder import renew
+from thalweg.scripts.demo_report import columns, section
 
 if TYPE_CHECKING:
+    from thalweg.planner.evaluation.report import Section
     from thalweg.planner.run.run import Run
 
 
@@ -23,20 +28,32 @@ class World:
     folder: str
     steps: int  # env steps of training
     evaluation: tuple[str, ...]  # flags of scripts.evaluate
-    difficulty: float | None
+    difficulty: float | None  # of the drive that is pictured
+    title: str
+    about: str  # one sentence
 
 
 WORLDS = (
-    World(env="PointMass-v0", folder="flat", steps=20_000, evaluation=(), difficulty=None),
+    World(
+        env="PointMass-v0",
+        folder="flat",
+        steps=20_000,
+        evaluation=(),
+        difficulty=None,
+        title="Without walls",
+        about="Every goal can be reached in a straight line: planning is to do no harm.",
+    ),
     World(
         env="PointMassU-v0",
         folder="u",
         steps=40_000,
         evaluation=("--episode-steps", "400", "--difficulty", "0.5"),
         difficulty=0.5,
+        title="Round a long wall",
+        about="Goals lie behind a wall, farther away than the agent can see on its own: planning is to lead it round.",
     ),
 )
-_PICTURED_SEED = 3
+_DRIVE_STEPS = 400  # of the drive that is pictured, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +73,7 @@ def main(options: Options) -> None:
 
     sections = [_section(world, load(options.out / world.folder), summary[world.env]) for world in WORLDS]
     figures = {"worlds": summary, "minutes": (time.perf_counter() - began) / 60, "peak_bytes_at_most": _peak(options.out)}
-    _write_report(options.out, sections, figures)
+    _write_report(options.out, sections, figures, options)
     _print_tables(options.out, figures)
 
 
@@ -106,65 +123,44 @@ def _side_by_side(stage: str, out: Path, commands: list[list[str]], totals: list
 
 def _steps_done(progress: Path) -> int:
     """The last complete row's env steps; 0 before there is one."""
-    curve = _curve(progress)
-    return int(curve[-1][0]) if curve else 0
+    return int(max(columns(progress).get("time/total_timesteps", []), default=0))
 
 
-def _curve(progress: Path) -> list[tuple[float, float]]:
-    """(env steps, success) of each complete row of a progress.csv."""
-    if not progress.exists():
-        return []
-    header, *rows = progress.read_text().split("\n")[:-1] or [""]
-    names = header.split(",")
-    if not {"time/total_timesteps", "rollout/success_rate"} <= set(names):
-        return []
-    columns = names.index("time/total_timesteps"), names.index("rollout/success_rate")
-    cells = [row.split(",") for row in rows]
-    return [(float(row[columns[0]]), float(row[columns[1]])) for row in cells if len(row) == len(names)]
-
-
-def _section(world: World, trained: Run, summary: dict[str, Any]) -> Any:
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    from thalweg.pictures import draw_plan
-    from thalweg.planner.evaluation import pictures
-    from thalweg.planner.evaluation.report import Section, figure_to_png
-
-    settings: dict[str, Any] = {"max_episode_steps": 400}
+def _section(world: World, trained: Run, summary: dict[str, Any]) -> Section:
+    settings: dict[str, Any] = {"max_episode_steps": _DRIVE_STEPS}
     if world.difficulty is not None:
         settings["difficulty"] = world.difficulty
-    view = draw_plan(trained.at(**settings), "energy", _PICTURED_SEED)
-    plan, picture = view.drive.plan, view.figure
-    (trained.folder / "plan.png").write_bytes(figure_to_png(picture))
-    curve = np.array(_curve(trained.folder / "progress.csv")).reshape(-1, 2)
-    curves = Figure(figsize=(6, 3))
-    pictures.draw_curves(curves.subplots(), curve[:, 0], curve[:, 1], world.env)
-    names = ("success", "success_ci", "steps_iqm", "detour_mean", "replans_mean", "failed_plans_mean", "plan_ms_median")
-    rows = [[planner, *(_text(figures[name]) for name in names)] for planner, figures in summary.items()]
-    caption = f"Env seed {_PICTURED_SEED}, 100 nodes, {len(plan.waypoints)} waypoints. Bright is low energy: likely on the way."
-    captions = [(caption, picture), ("Success in training episodes of 50 steps", curves)]
-    return Section(world.env, ["planner", *names], rows, captions)
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "-"
-    return ", ".join(f"{v:.3f}" for v in value) if isinstance(value, list) else f"{value:.3f}"
+    return section(f"{world.title} ({world.env})", world.about, trained.at(**settings), summary)
 
 
 def _peak(out: Path) -> int:
-    """Sum of the peaks of the two trainings: no less than the peak of their sum."""
+    """Sum of the peaks of the trainings: no less than the peak of their sum."""
     return sum(json.loads((out / world.folder / "timing.json").read_text())["peak_bytes"] for world in WORLDS)
 
 
-def _write_report(out: Path, sections: list[Any], figures: dict[str, Any]) -> None:
+def _write_report(out: Path, sections: list[Section], figures: dict[str, Any], options: Options) -> None:
     from thalweg.planner.evaluation.report import render_report
-    from thalweg.planner.storage import json_to_bytes
+    from thalweg.planner.storage import json_to_bytes, replace_file
+    from thalweg.scripts.provenance import provenance
 
-    intro = f"Trained, evaluated and drawn in {figures['minutes']:.1f} minutes. The same agent and env seeds for every planner."
-    (out / "report.html").write_text(render_report("Thalweg: the main job", intro, sections))
-    (out / "summary.json").write_bytes(json_to_bytes(figures))
+    intro = (
+        f"{len(WORLDS)} worlds, trained, evaluated and drawn in {figures['minutes']:.1f} minutes. In each, one agent learned to "
+        "reach goals nearby; every planner leads this same agent, from the same env seeds; none is the agent without a plan."
+    )
+    trainings = "; ".join(f"{world.env} {world.steps:,} env steps" for world in WORLDS)
+    memory = f"at most {figures['peak_bytes_at_most'] / 2**30:.2f} GiB"
+    settings = {"trainings": f"{trainings}; seed {options.seed}", "env seeds": options.seeds, "memory": memory}
+    evaluations = {f"evaluation of {world.env}": _setting(out / world.folder) for world in WORLDS}
+    page = render_report("Thalweg: the main job", intro, sections, {**settings, **evaluations, **provenance()})
+    replace_file(out / "report.html", page.encode())
+    replace_file(out / "summary.json", json_to_bytes(figures))
+
+
+def _setting(folder: Path) -> str:
+    """How it was evaluated, as the evaluation itself says."""
+    said = json.loads((folder / "evaluation.json").read_text())
+    names = ("episode_steps", "difficulty", "nodes", "follow", "distance")
+    return ", ".join(f"{name.replace('_', ' ')} {said[name]}" for name in names if said.get(name) is not None)
 
 
 def _print_tables(out: Path, figures: dict[str, Any]) -> None:

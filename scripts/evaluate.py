@@ -10,7 +10,7 @@ from pathlib import Path
 
 from thalweg.planner.evaluation.setting import Follow
 from thalweg.planner.run.registry import check_planner_names, part_of
-from thalweg.scripts.cli import UsageError, make_folder, parse_env_kwargs, parse_seeds, run
+from thalweg.scripts.cli import MOST_NODES, MOST_WORKERS, check_ranges, make_folder, parse_env_kwargs, parse_seeds, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +36,7 @@ def main(options: Options) -> None:
     if options.distance is not None:
         part_of("distance", options.distance)
     env_kwargs = parse_env_kwargs(options.env_kwargs)
-    if options.episode_steps is not None and options.episode_steps < 1:
-        raise UsageError(f"--episode-steps must be at least 1, got {options.episode_steps}")
-    if options.nodes < 1 or options.workers < 1:
-        raise UsageError(f"--nodes and --workers must be at least 1, got {options.nodes} and {options.workers}")
+    check_ranges(options, episode_steps=(1, 10_000_000), nodes=(1, MOST_NODES), workers=(1, MOST_WORKERS))
     make_folder(options.out)
 
     import torch

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from thalweg.planner.run.registry import NO_PLANNER, check_planner_names
-from thalweg.scripts.cli import UsageError, make_folder, parse_env_kwargs, run
+from thalweg.scripts.cli import MOST_NODES, UsageError, check_ranges, make_folder, parse_env_kwargs, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +22,7 @@ class Options:
     seed: int = 0  # env seed: fixes start and goal
     planner: str = "energy"
     nodes: int = 100
-    goal: tuple[float, ...] | None = None  # instead of the seed's [goal units]
+    goal: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="X Y ...")] = None  # instead of the seed's [goal units]
     difficulty: float | None = None  # only pairs farther apart than this quantile, where the env knows it; by default 0.5
     env: str | None = None  # path/to/file.py:NAME of the env, where the run does not name one that was trained with here
     env_kwargs: str = "{}"  # of the env, as JSON, over those of the run: '{"task_id": 3}'
@@ -31,8 +34,7 @@ def main(options: Options) -> None:
     check_planner_names([options.planner])
     if options.planner == NO_PLANNER:
         raise UsageError("--planner none plans nothing; name one that does")
-    if options.nodes < 1 or (options.episode_steps is not None and options.episode_steps < 1):
-        raise UsageError(f"--nodes and --episode-steps must be at least 1, got {options.nodes} and {options.episode_steps}")
+    check_ranges(options, nodes=(1, MOST_NODES), episode_steps=(1, 10_000_000), seed=(0, 2**32 - 1))
     parse_env_kwargs(options.env_kwargs)
     make_folder(options.out)
 

@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 from pages import DOCS, PAGES, ROOT, blocks_of, named
 
+from thalweg.planner.graph import stitched_paths
 from thalweg.scripts.__main__ import main
 
 TUTORIALS = DOCS / "tutorials"
 BUDGETS = {
-    "--steps 40000": "--steps 4000 --energy.train-steps 40",
+    "PointMassU-v0 --steps 40000": "PointMassU-v0 --steps 5000 --energy.train-steps 40",  # with fewer there may be no path
+    "--steps 40000": "--steps 2500 --energy.train-steps 40",
     "--episode-steps 300": "--episode-steps 60 --seeds 0:6",
     "--episode-steps 400": "--episode-steps 60 --seeds 0:4",
-    "steps=40_000, seed=0": "steps=3_000, seed=0, energy=thalweg.EnergyConfig(train_steps=40)",
+    "steps=40_000, seed=0": "steps=2_500, seed=0, energy=thalweg.EnergyConfig(train_steps=40)",
     "range(100), episode_steps=300": "range(3), episode_steps=60",
     "range(40), episode_steps=300": "range(3), episode_steps=60",
     "range(80)": "range(40)",
-    "model.learn(12_000)": "model.learn(1_500)",
+    "model.learn(12_000)": "model.learn(1_000)",
     "num_envs=1024": "num_envs=8",
 }
 
@@ -45,7 +47,7 @@ def run_page(page, folder, **names):
 
 
 def run_command(line):
-    """In this process, where what a distance takes to learn is cut short, too."""
+    """In this process, where paths are few."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", shlex.split(line))
         assert sys.argv[0] == "thalweg"
@@ -53,8 +55,9 @@ def run_command(line):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, quick_ways):
+def here(tmp_path, monkeypatch):
     """A folder to run in, from which files of pages can be imported; what they left is forgotten afterwards."""
+    monkeypatch.setattr(stitched_paths, "_STITCHED", 200)  # in place of 10,000: what they are worth, no page shows
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)

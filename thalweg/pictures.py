@@ -15,12 +15,14 @@ from .envs.guard import EnvError
 from .envs.point_mass import PointMass
 from .envs.walls_of import walls_of
 from .planner.errors import UsageError
-from .planner.evaluation import pictures
 from .planner.evaluation.episodes import Episode
+from .planner.evaluation.pictures import energy_valley
+from .planner.evaluation.plan_picture import PlanView, draw_plan_view
 from .planner.evaluation.planned_drive import PlannedDrive, plan_and_drive
 from .planner.goal_space import GoalSpace
 from .planner.protocols import PlanAhead
 from .planner.run.run import Run
+from .planner.truth import truth_of
 from .runs import check_env_fits
 
 
@@ -61,7 +63,7 @@ def draw_plan(
         state = episode.observation["observation"]
         camera = _Camera(run, film and env.render_mode == "rgb_array")
         drive = plan_and_drive(policy, episode, camera)
-        shortest_path = getattr(env.unwrapped, "shortest_route", None)
+        shortest_path = truth_of(env).shortest_route
         truth = None if shortest_path is None else shortest_path(drive.start, target)
         return View(drive, _draw(run, planner, state, drive, walls_of(env), truth), camera.frames)
     finally:
@@ -69,31 +71,32 @@ def draw_plan(
 
 
 def _draw(run: Run, planner: str, state: Any, drive: PlannedDrive, walls: Any, truth: Any) -> Figure:
-    """The valley with its samples, the graph with its path, the drive."""
     plan, goal_of = drive.plan, run.data.goal_of
-    plane = GoalSpace(len(drive.goal)).plane
-    figure = Figure(figsize=(13, 6.5))
-    valley, graph, driven = figure.subplots(1, 3)
+    valley = None
     if planner == "energy" and GoalSpace(len(drive.goal)).has_pictures:
         model: Any = run.sampler("energy")
-        pictures.draw_valley(valley, model.model, drive.start, drive.goal, run.experience().picture(state))
-    nodes, waypoints = plane(goal_of(plan.nodes)), plane(goal_of(plan.waypoints))
-    start, goal = plane(drive.start), plane(drive.goal)
-    valley.scatter(nodes[:, 0], nodes[:, 1], s=8, color="white", edgecolor="#333", linewidth=0.5, zorder=3)
-    pictures.draw_graph(graph, plan, nodes, start, goal)
-    for axes in (graph, driven):
-        pictures.draw_path(axes, waypoints, start, goal)
-    pictures.draw_oracle(driven, truth)
-    pictures.draw_trail(driven, list(plane(np.array(drive.episode.trail))))
-    visited = plane(run.data.goals)
-    shown = visited if walls is None else np.concatenate([visited, walls.reshape(-1, 2)])
-    titles = ("energy valley, samples" if planner == "energy" else "samples", "graph, path", "drive")
-    for axes, title in zip((valley, graph, driven), titles, strict=True):
-        pictures.show_all(axes, shown)
-        pictures.draw_walls(axes, walls)
-        pictures.draw_ends(axes, start, goal)
-        axes.set_title(title)
-    return figure
+        valley = energy_valley(model.model, drive.start, drive.goal, run.experience().picture(state))
+    visited = run.data.goals
+    low, high = visited.min(axis=0), visited.max(axis=0)
+    if walls is not None and len(walls) and len(low) > 1:
+        low, high = low.copy(), high.copy()
+        low[:2], high[:2] = np.minimum(low[:2], walls.min(axis=(0, 1))), np.maximum(high[:2], walls.max(axis=(0, 1)))
+    view = PlanView(
+        title=f"{run.env}, env seed {drive.episode.seed}, planner {planner}\n{drive}",
+        start=drive.start,
+        goal=drive.goal,
+        waypoints=goal_of(plan.waypoints),
+        times=np.cumsum(plan.edge_steps),
+        trail=np.array(drive.episode.trail),
+        nodes=goal_of(plan.nodes),
+        edges=plan.edges,
+        low=low,
+        high=high,
+        walls=walls,
+        route=truth,
+        valley=valley,
+    )
+    return draw_plan_view(view)
 
 
 def _make_env(run: Run, film: bool) -> Any:

@@ -18,6 +18,10 @@ class Bar(Protocol):
 
     def update(self, n: float = 1) -> Any: ...
 
+    def set_postfix_str(self, s: str, refresh: bool = True) -> Any:
+        """What is shown beside it, such as a loss."""
+        ...
+
     def close(self) -> None: ...
 
     def __enter__(self) -> Self: ...
@@ -40,12 +44,15 @@ class PlainBar:
     def __init__(self, total: float | None, desc: str, initial: float = 0) -> None:
         self.total, self.desc, self.n = total, desc, initial
         self._began = self._told = time.monotonic()
-        self._closed = False
+        self._closed, self._beside = False, ""
 
     def update(self, n: float = 1) -> None:
         self.n += n
         if time.monotonic() - self._told >= _EVERY:
             self._tell()
+
+    def set_postfix_str(self, s: str, refresh: bool = False) -> None:
+        self._beside = f", {s}"
 
     def close(self) -> None:
         if not self._closed:
@@ -61,7 +68,7 @@ class PlainBar:
     def _tell(self) -> None:
         self._told = time.monotonic()
         of = "" if self.total is None else f"/{self.total:,.0f}"
-        print(f"{self.desc}: {self.n:,.0f}{of}, {self._told - self._began:.0f} s", file=sys.stderr, flush=True)
+        print(f"{self.desc}: {self.n:,.0f}{of}, {self._told - self._began:.0f} s{self._beside}", file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -71,7 +78,7 @@ def bars(what: str, steps: int | None) -> Iterator[Callable[..., None]]:
 
         def on_step(done: int | None = None, loss: float | None = None) -> None:
             bar.update(1 if done is None else done - bar.n)
-            if loss is not None and hasattr(bar, "set_postfix"):
-                bar.set_postfix(loss=f"{loss:.3g}", refresh=False)
+            if loss is not None:
+                bar.set_postfix_str(f"loss {loss:.3g}", refresh=False)
 
         yield on_step

@@ -37,7 +37,7 @@ def goal_policy(agent: Any) -> GoalPolicy:
     if callable(predict) and hasattr(agent, "policy") and hasattr(agent, "observation_space"):
         has_critics = all(hasattr(agent.policy, name) for name in ("actor", "critic")) and hasattr(agent, "gamma")
         return CriticPolicy(agent) if has_critics else ModelPolicy(agent)
-    if not callable(predict) and (not callable(agent) or isinstance(agent, type)):
+    if isinstance(agent, type) or not (callable(predict) or callable(agent)):
         raise UsageError(
             f"{_name(agent)} cannot act: give it predict(observation) -> action, or hand in a function from an observation, "
             "a dict with observation, achieved_goal and desired_goal, to an action"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -48,14 +49,16 @@ def trajectories_of(source: Any, goal_of: GoalOf | None = None) -> list[Trajecto
 
 def _of_buffer(buffer: Any, goal_of: GoalOf | None) -> Iterator[Trajectory]:
     size = buffer.buffer_size if buffer.full else buffer.pos
-    order = (np.arange(size) + (buffer.pos if buffer.full else 0)) % max(size, 1)  # the oldest first
+    if size == 0:
+        return
+    order = (np.arange(size) + (buffer.pos if buffer.full else 0)) % size  # the oldest first
     actions = _in_env_units(np.asarray(buffer.actions)[order], buffer.action_space)
     parts = buffer.observations, buffer.next_observations
     for env in range(buffer.n_envs):
         before, after = (_columns(part, order, env) for part in parts)
         ends = np.asarray(buffer.dones)[order, env].astype(bool) | np.asarray(buffer.timeouts)[order, env].astype(bool)
         states, following = before["observation"], after["observation"]
-        broken = (following[:-1] != states[1:]).reshape(max(size - 1, 0), -1).any(axis=1)
+        broken = (following[:-1] != states[1:]).reshape(size - 1, math.prod(states.shape[1:])).any(axis=1)
         cuts = np.flatnonzero(ends[:-1] | broken) + 1
         for rows in np.split(np.arange(size), cuts):
             if len(rows):

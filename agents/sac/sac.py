@@ -95,7 +95,9 @@ class GoalSAC(SAC):
         # ... and so often that there is a row of env steps
         self._rounds = math.ceil(STEPS_IN_A_ROW / env.num_envs / period) * period
         room = buffer_size if buffer_size is not None else self._room_for(total_steps or 0, env.num_envs) * env.num_envs
-        _check_memory(env.observation_space, env.action_space, self.layout, room, device)
+        goal_size = spaces.flatdim(env.observation_space["desired_goal"])
+        kept = PlaceCodes.kept_of(WaysOfOneMap(goal_size)) if self.layout is None else 0
+        check_memory(env.observation_space, env.action_space, room, kept, get_device(device))
         warn_of_slow_bfloat16(config.precision, str(device))
         super().__init__(
             GoalActorCritic,
@@ -137,7 +139,8 @@ class GoalSAC(SAC):
         """Let the replay hold so many steps of each env, if it grows; ReplayMemoryError if there is no memory for them."""
         if not self._grows or num_steps <= self.replay_buffer.buffer_size:
             return
-        _check_memory(self.observation_space, self.action_space, self.layout, num_steps * self.n_envs, self.device)
+        kept = PlaceCodes.kept_of(self.actor.features_extractor.ways) if self.layout is None else 0
+        check_memory(self.observation_space, self.action_space, num_steps * self.n_envs, kept, self.device)
         self.replay_buffer.grow(num_steps)
         self.buffer_size = num_steps * self.n_envs
         self._codes = self._codes_of_places()
@@ -337,14 +340,6 @@ class GoalSAC(SAC):
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
         self._last_episode_starts = dones
         self.practice.end_episodes(dones, infos)
-
-
-def _check_memory(
-    observation_space: Any, action_space: spaces.Space, layout: Layout | None, buffer_size: int, device: torch.device | str
-) -> None:
-    goal_size = spaces.flatdim(observation_space["desired_goal"])
-    kept = PlaceCodes.kept_of(WaysOfOneMap(goal_size)) if layout is None else 0
-    check_memory(observation_space, action_space, buffer_size, kept, get_device(device))
 
 
 def layout_of(env: VecEnv) -> Layout | None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from .layers import method_of
+from ..goal_wrapper import GoalWrapper
+from .layers import layers, method_of
 from .problem import EnvRaised, Problem, call
 from .record import Array, same
 from .subject import Subject
@@ -16,6 +17,7 @@ from .transitions import Transitions, finite_goals
 
 _FAST = 0.95  # quantile of the moves that counts as full speed: a rare jump, such as a portal, is not a step size
 _FAR = 3.0  # a goal is out of reach if it lies this many times the visited range away from it
+_ALL_ACROSS = 0.8  # of the range of an entry: a step that far is taken for the seam of an angle
 _START_SHARE = 0.25  # more goals reached at reset than this is no accident
 
 
@@ -136,7 +138,12 @@ def check_tolerance(subject: Subject) -> Iterator[Problem]:
             f"a step at full speed covers {fast:.3g}, but only {max(chords):.3g} along it counts as being at the goal: "
             "the agent jumps over its goals"
         )
-        fix = f"self.tolerance = {0.5 * fast:.2g} or more, or shorter steps"
+        owner = "" if any(isinstance(layer, GoalWrapper) for layer in layers(subject.first)) else "self."
+        fix = f"{owner}tolerance = {0.5 * fast:.2g} or more, or shorter steps"
+        across = np.ptp(table.achieved, axis=0)
+        jumping = np.flatnonzero((np.abs(moves).max(axis=0) > _ALL_ACROSS * across) & (across > 0))
+        if len(jumping):
+            fix += f"; or does goal entry {jumping[0]}, which jumps from end to end of its range, wrap? give its cosine and sine"
         yield Problem(check="tolerance", what=what, fix=fix)
 
 

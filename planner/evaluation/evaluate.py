@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..protocols import GoalPolicy, PlanRecord
+from ..truth import truth_of
 from .episodes import Episode, run_episodes
 from .results import EpisodeRow
 
@@ -65,7 +66,7 @@ def _lengths(episode: Episode) -> dict[str, Any]:
     """How far it was, and how far it would have been."""
     trail, goal = episode.trail, episode.observation["desired_goal"]
     path_length = float(np.linalg.norm(np.diff(np.array(trail, dtype=np.float64), axis=0), axis=1).sum())
-    oracle = getattr(episode.env.unwrapped, "shortest_length", None)
+    oracle = truth_of(episode.env).shortest_length
     # To where the episode ended, not to the goal's centre: the agent may touch the tolerance disc wherever it likes.
     joined = float(oracle(trail[0][None], trail[-1][None])[0]) if oracle is not None and episode.success else 0.0
     return {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..evaluation.audit import Drives, drive, near_goals, told_goals
 from ..experience import Experience
 from ..progress import Progress, silent
 from ..protocols import EnvMaker, GoalPolicy
+from ..truth import NOTHING_KNOWN, Truth, truth_of
 
 Array = NDArray[np.floating]
 
@@ -32,20 +34,22 @@ class RunWorld:
     agent: GoalPolicy
     open_replay: Replay | None = None
     progress: Progress = silent
-    _known: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def shortest_steps(self) -> Callable[[Array, Array], Array] | None:
-        return self._truth("shortest_steps")
+        return self._truth.shortest_steps
 
     @property
     def shortest_path(self) -> Callable[[Array, Array], Array] | None:
-        return self._truth("shortest_route")
+        return self._truth.shortest_route
 
-    def _truth(self, method: str) -> Any:
-        if "env" not in self._known:
-            self._known["env"] = self.envs.make(**self.settings).unwrapped  # stays open: its map is asked
-        return getattr(self._known["env"], method, None)
+    @cached_property
+    def _truth(self) -> Truth:
+        env = self.envs.make(**self.settings)
+        truth = truth_of(env)
+        if truth == NOTHING_KNOWN or self.envs.only_one:
+            env.close()  # else it stays open: its map is asked
+        return truth
 
     def drives_nearby(self, experience: Experience) -> Drives:
         """ValueError if there are none to drive to."""

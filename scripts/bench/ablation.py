@@ -63,7 +63,7 @@ def _variants(trained: Any) -> dict[str, Any]:
     from thalweg.planner.following.routes import RouteConfig, Routes
 
     whole: Any = trained.policy("energy", _NODES)
-    planner, follow = whole.planner, whole.config
+    planner, follow, doubtful = whole.planner, whole.config, trained.distance("ensemble")
 
     def planned(**changes: Any) -> Any:
         return replace(whole, planner=replace(planner, config=replace(planner.config, **changes)))
@@ -77,5 +77,5 @@ def _variants(trained: Any) -> dict[str, Any]:
         "best link not kept": planned(keep_best=False),
         "no time-outs": replace(whole, config=replace(follow, patience=_NEVER)),
         "late subgoals not shaken": replace(whole, config=replace(follow, shake=0.0)),
-        "pessimistic ensemble": trained.policy("energy", _NODES, distance="ensemble"),
+        "pessimistic ensemble": replace(whole, planner=replace(planner, distance=doubtful), distance=doubtful),
     }

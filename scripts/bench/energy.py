@@ -20,7 +20,6 @@ def bench_energy(options: EnergyOptions) -> list[dict[str, Any]]:
     import numpy as np
     import torch
 
-    import thalweg.envs  # noqa: F401 (registers ours)
     from thalweg.runs import load
     from thalweg.scripts.bench.energy_trials import between_quality
 

@@ -43,7 +43,7 @@ def between_quality(trained: Run, num_pairs: int, on_pair: Callable[[], None]) -
     from thalweg.planner.data.points import resample_by_arc_length
 
     sampler: Any = trained.sampler("energy")
-    between = sampler.model
+    between: BetweenModel = sampler.model
     env = trained.make_env(difficulty=0.5)
     world: Any = env.unwrapped
     if not hasattr(world, "shortest_route"):

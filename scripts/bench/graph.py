@@ -59,8 +59,8 @@ def roadmap_figures(run: Any, repeats: int) -> list[dict[str, Any]]:
     from thalweg.planner.samplers.replay import ReplaySampler
 
     torch.set_num_threads(1)
-    experience, links, rng = run.experience(), config_for(run.sure_edge, _QUERY_NODES), np.random.default_rng(0)
-    distance = run.distance("quasimetric")
+    experience, links, rng = run.experience("quasimetric"), config_for(run.sure_edge, _QUERY_NODES), np.random.default_rng(0)
+    distance = run.plain_distance("quasimetric")
     peer = GraphPlanner(ReplaySampler.fit(experience), distance, run.data.goal_of, links)
     ours, built = _build_roadmap(experience, distance, links, repeats, rng)
     starts, goals = (rng.integers(len(experience.states), size=10 * _PAIRS) for _ in range(2))

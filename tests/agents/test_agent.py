@@ -41,7 +41,7 @@ def test_a_goal_that_is_not_reached_gives_way_to_another():
     config = AgentConfig(num_envs=2, warmup_steps=200, hidden=(8,), practice_share=1.0, practice_steps=10)
     model = GoalSAC(env=env, config=config, total_steps=250, seed=0).learn(202)
     here = {key: values.copy() for key, values in env.reset().items()}
-    pursued = np.stack([model._pursued_goals(here) for _ in range(30)])  # (30, 2, G), standing still
+    pursued = np.stack([model.practice.pursued(here, np.zeros(2, dtype=bool)) for _ in range(30)])  # (30, 2, G), standing still
     changes = np.flatnonzero((np.diff(pursued, axis=0) != 0).any(axis=(1, 2)))
     assert len(changes) in (2, 3) and (np.diff(changes) == 10).all()
 

@@ -84,10 +84,12 @@ def test_without_a_number_of_steps_the_replay_grows_with_each_learning():
 
 def test_a_replay_that_grew_trains_as_one_that_was_large_from_the_start():
     config = AgentConfig(num_envs=1, warmup_steps=64, batch_size=16, hidden=(16,))
-    models = [GoalSAC(env="PointMass-v0", config=config, total_steps=room, seed=0) for room in (None, 256)]
-    for model in models:
-        model.learn(160).learn(96, reset_num_timesteps=False)
-    grown, large = (model.policy.state_dict() for model in models)
+
+    def trained(room):
+        model = GoalSAC(env="PointMass-v0", config=config, total_steps=room, seed=0)
+        return model.learn(160).learn(128).policy.state_dict()
+
+    grown, large = trained(None), trained(512)
     assert all(torch.equal(values, large[name]) for name, values in grown.items())
 
 

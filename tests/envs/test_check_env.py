@@ -181,6 +181,36 @@ def test_the_command_names_what_is_broken_with_its_fix(capsys, monkeypatch, tmp_
     assert "termination: step" in out and "tolerance: a step at full speed" in out and out.count("    fix: ") == 2
 
 
+ANGLE = """
+import gymnasium as gym, numpy as np
+from gymnasium import spaces
+from thalweg.envs.goal_wrapper import GoalWrapper
+
+class Wheel(gym.Env):
+    observation_space = spaces.Box(-4, 4, (1,), np.float32)
+    action_space = spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.angle = self.np_random.uniform(-np.pi, np.pi, 1)
+        return self.angle.astype(np.float32), {}
+
+    def step(self, action):
+        self.angle = (self.angle + action + np.pi) % (2 * np.pi) - np.pi
+        return self.angle.astype(np.float32), 0.0, False, False, {}
+
+def wheel():
+    return GoalWrapper(Wheel(), goal_of=lambda s: s, tolerance=0.05, sample_goal=lambda rng: rng.uniform(-3, 3, 1))
+"""
+
+
+def test_the_tolerance_of_a_goal_wrapper_is_named_as_it_is_written_and_an_angle_is_suspected(capsys, monkeypatch, tmp_path):
+    (tmp_path / "wheel.py").write_text(ANGLE)
+    _, out, _ = outcome(capsys, monkeypatch, "--env", f"{tmp_path}/wheel.py:wheel")
+    fix = next(line for line in out.splitlines() if "or shorter steps" in line)
+    assert "fix: tolerance = " in fix and "does goal entry 0" in fix and "give its cosine and sine" in fix
+
+
 @pytest.mark.parametrize("env", ["NoSuchEnv-v0", "no_such_file.py:Maze", "no_such_module:Maze-v0"])
 def test_the_command_refuses_an_env_that_is_not_there(capsys, monkeypatch, env):
     code, out, err = outcome(capsys, monkeypatch, "--env", env)

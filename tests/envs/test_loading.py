@@ -1,10 +1,13 @@
 """Envs that users bring along: by id, by module, by file; adapted, guarded, and told apart from what cannot work."""
 
+import contextlib
+import gc
 import os
 import subprocess
 import sys
 import textwrap
 import time
+import warnings
 from pathlib import Path
 
 import gymnasium as gym
@@ -18,6 +21,7 @@ from thalweg.envs.adapter import GoalEnvAdapter, Traits
 from thalweg.envs.goal_wrapper import GoalWrapper
 from thalweg.envs.guard import EnvError, GuardedEnv
 from thalweg.envs.loading import env_maker, load_batch, load_env, raw_env
+from thalweg.envs.screens import without_screen_notices
 from thalweg.envs.walls_of import walls_of
 from thalweg.runs import load
 
@@ -210,6 +214,89 @@ def test_the_goal_wrapper_pays_and_ends_at_the_goal_alone():
     env.reset(seed=0)
     env.step(np.array([0.9]))
     assert env.step(np.array([0.9]))[1:4] == (-1.0, False, True)  # the env's own end is not the goal
+
+
+def test_the_goal_wrapper_takes_a_goal_from_the_options_of_a_reset():
+    class Optioned(Walker):
+        def reset(self, *, seed=None, options=None):
+            self.options = options
+            return super().reset(seed=seed)
+
+    plain = Optioned()
+    env = GoalWrapper(plain, goal_of=lambda s: s[..., :1], tolerance=0.1, sample_goal=lambda rng: rng.uniform(size=1))
+    for goal in ((0.25,), [0], np.array([0.25])):
+        observation, _ = env.reset(seed=0, options={"goal": goal, "wind": 2})
+        assert observation["desired_goal"] == np.float32(goal) and plain.options == {"wind": 2}
+    assert env.step(np.array([0.25]))[1:3] == (0.0, True)  # the last one is kept through the episode
+    assert env.reset(seed=0)[0]["desired_goal"] == env.reset(seed=0, options={})[0]["desired_goal"] != 0.25
+    for goal in ((0.5, 0.5), 0.5, (np.nan,), ("east",), (None,)):
+        with pytest.raises(ValueError, match="the goal must be 1 finite numbers"):
+            env.reset(seed=0, options={"goal": goal})
+    with pytest.raises(EnvError, match=r"failed in reset: ValueError: the goal must be 1 finite"):
+        load_env(env).reset(seed=0, options={"goal": (1.0, 2.0)})
+
+
+def test_any_env_may_tell_its_walls():
+    pier = np.array([[[1.0, 0.0], [1.0, 2.0]]])
+
+    class Harbour(Walker):
+        walls = pier
+
+    class Telling(Walker):
+        def walls(self):
+            return pier[:, ::-1].tolist()
+
+    class OfAnotherKind(Walker):
+        walls = (object(), object())
+
+    assert np.array_equal(walls_of(Harbour()), pier) and np.array_equal(walls_of(Telling()), pier)
+    assert np.array_equal(
+        walls_of(
+            GoalWrapper(Harbour(), goal_of=lambda s: s[..., :1], tolerance=0.1, sample_goal=lambda rng: rng.uniform(size=1))
+        ),
+        pier,
+    )
+    assert walls_of(OfAnotherKind()) is None
+    Harbour.walls = np.zeros((3, 4))
+    with pytest.warns(UserWarning, match=r"Harbour: `walls` are of shape \(3, 4\); make them \(W, 2, 2\)"):
+        assert walls_of(Harbour()) is None
+
+
+def test_a_missing_screen_is_told_once_and_by_the_error_alone(capsys, monkeypatch):
+    pytest.importorskip("gymnasium_robotics")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    env = load_env("PointMaze_UMaze-v3", render_mode="rgb_array")
+    env.reset(seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with contextlib.suppress(EnvError):  # where there is a screen all the same, it is drawn
+            env.render()
+        env.close()
+    gc.collect()
+    assert capsys.readouterr().err == ""
+
+
+def test_what_only_half_made_renderers_say_is_left_out_and_nothing_else(monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "__unraisablehook__", lambda unraisable: said.append(unraisable.object.__qualname__))
+
+    class Renderer:
+        def __del__(self):
+            self.window.close()
+
+    class Other(Renderer):
+        def __del__(self):
+            raise ValueError
+
+    def fails(kind):
+        made = kind()
+        raise type("FatalError", (Exception,), {"__module__": "mujoco"})(repr(made))
+
+    for kind in (Renderer, Other):
+        with contextlib.suppress(Exception), without_screen_notices():
+            fails(kind)
+    assert len(said) == 1 and said[0].endswith("Other.__del__")
 
 
 @pytest.mark.parametrize(
@@ -543,7 +630,7 @@ def test_a_foreign_map_is_no_map_of_ours():
     class HasMap(Walker):
         map = np.zeros((3, 3))
 
-    assert walls_of(HasMap()) is None
+    assert walls_of(HasMap()) is None and walls_of(wrapped(0.5)) is None
     assert len(walls_of(gym.make("PointMassU-v0"))) == 5
 
 

@@ -110,7 +110,9 @@ def test_seeds(text, seeds):
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "0", "-3", "5:5", "3:1", "a", "1:2:3", "1,1", "-1,2", ",", "1e3", "4294967296,", "9" * 11])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-3", "5:5", "3:1", "a", "1:2:3", "1,,2", "1.5", "1,1", "-1,2", ",", "1e3", "4294967296,", "9" * 11]
+)
 def test_seeds_that_will_not_do(text):
     with pytest.raises(UsageError, match="--seeds"):
         parse_seeds(text)
@@ -231,8 +233,9 @@ def test_progress_in_a_file_is_plain_lines(monkeypatch, capsys):
     with progress_bar(1_000, "fit", initial=200) as bar:
         for _ in range(5):
             bar.update(100)
+        bar.set_postfix_str("loss 0.5")
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["fit: 400/1,000, 24 s", "fit: 600/1,000, 48 s", "fit: 700/1,000, 64 s"]
+    assert lines == ["fit: 400/1,000, 24 s", "fit: 600/1,000, 48 s", "fit: 700/1,000, 64 s, loss 0.5"]
 
 
 def test_progress_that_is_not_shown_is_silent(capsys):

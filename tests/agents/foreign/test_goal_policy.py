@@ -14,7 +14,12 @@ from thalweg.agents.foreign import goal_policy
 from thalweg.agents.sac.sac import GoalSAC
 from thalweg.planner.errors import UsageError
 
-SMALL = {"policy_kwargs": {"net_arch": [16]}, "seed": 0, "device": "cpu"}
+
+def small():
+    """SB3 writes into what it is given."""
+    return {"policy_kwargs": {"net_arch": [16]}, "seed": 0, "device": "cpu"}
+
+
 HER = {"replay_buffer_class": HerReplayBuffer, "buffer_size": 1_000, "learning_starts": 60, "batch_size": 16, "gamma": 0.9}
 
 
@@ -35,7 +40,7 @@ def q_of(policy):
 
 @pytest.mark.parametrize(("algorithm", "critics"), [(SAC, 2), (TD3, 2), (DDPG, 1)])
 def test_models_with_critics_act_and_say_returns(algorithm, critics):
-    model = algorithm("MultiInputPolicy", "PointMass-v0", **HER, **SMALL).learn(90)
+    model = algorithm("MultiInputPolicy", "PointMass-v0", **HER, **small()).learn(90)
     before = deepcopy(model.policy.state_dict())
     policy, seen = goal_policy(model), see()
     assert np.array_equal(policy.predict(seen, deterministic=True)[0], model.predict(seen, deterministic=True)[0])
@@ -52,13 +57,13 @@ def test_models_with_critics_act_and_say_returns(algorithm, critics):
 
 def test_quantiles_of_a_tqc_are_averaged():
     """sb3-contrib's critic gives (B, critics, quantiles)."""
-    model = SAC("MultiInputPolicy", "PointMass-v0", **HER, **SMALL)
+    model = SAC("MultiInputPolicy", "PointMass-v0", **HER, **small())
     model.policy.critic.forward = lambda observation, actions: torch.arange(30.0).reshape(5, 2, 3)
     assert np.array_equal(q_of(goal_policy(model)), np.arange(30.0).reshape(5, 2, 3).mean(axis=2).T)
 
 
 def test_a_model_without_critics_only_acts():
-    model = PPO("MultiInputPolicy", "PointMass-v0", n_steps=32, batch_size=16, **SMALL)
+    model = PPO("MultiInputPolicy", "PointMass-v0", n_steps=32, batch_size=16, **small())
     policy = goal_policy(model)
     assert policy.q_values is None and policy.discount is None
     assert np.array_equal(policy.predict(see(), deterministic=True)[0], model.predict(see(), deterministic=True)[0])
@@ -66,7 +71,7 @@ def test_a_model_without_critics_only_acts():
 
 def test_what_was_learnt_from_normalised_observations_sees_them_so():
     venv = VecNormalize(DummyVecEnv([lambda: gym.make("PointMass-v0")]), norm_reward=False)
-    model = SAC("MultiInputPolicy", venv, buffer_size=200, learning_starts=60, **SMALL).learn(80)
+    model = SAC("MultiInputPolicy", venv, buffer_size=200, learning_starts=60, **small()).learn(80)
     seen, count = see(), venv.obs_rms["observation"].count
     expected = model.predict(venv.normalize_obs(deepcopy(seen)), deterministic=True)[0]
     assert np.allclose(goal_policy(model).predict(seen, deterministic=True)[0], expected, atol=1e-6)

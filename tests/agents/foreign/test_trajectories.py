@@ -21,7 +21,7 @@ SPACE = spaces.Dict({key: spaces.Box(-1e3, 1e3, (1,)) for key in ("observation",
 
 def walk(buffer, lengths, env_lag=(0, 100), timeouts=True):
     """Fill a buffer of two envs with episodes of so many steps: states count up within an episode, which begin at hundreds."""
-    starts = [(begun, step, step == length - 1) for begun, length in enumerate(lengths) for step in range(length)]
+    starts = [(episode, step, step == length - 1) for episode, length in enumerate(lengths) for step in range(length)]
     for episode, step, last in starts:
         before, after = (np.array([[1_000.0 * lag + 100 * episode + s] for lag in env_lag]) for s in (step, step + 1))
         observations = [{key: np.float32(values) for key in SPACE.spaces} for values in (before, after)]

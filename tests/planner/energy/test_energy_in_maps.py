@@ -11,9 +11,9 @@ from thalweg.planner.energy.between import BetweenModel
 from thalweg.planner.energy.config import ENERGY_IN_MAPS, EnergyConfig, ProposalConfig, SamplingConfig
 from thalweg.planner.energy.layout_network import LayoutEnergyNetwork
 from thalweg.planner.energy.model import EnergyModel
+from thalweg.planner.errors import UsageError
 from thalweg.planner.fitting import DivergedError
-from thalweg.scripts.cli import UsageError
-from thalweg.scripts.train import _in_maps
+from thalweg.training import _energy_config
 
 TINY = EnergyConfig(hidden=16, layers=2, train_steps=2, batch_size=16, num_negatives=8)
 SMALL = EnergyConfig(hidden=32, layers=2, train_steps=300, batch_size=64, num_negatives=32, learning_rate=5e-3, ema=0.9)
@@ -187,7 +187,7 @@ def test_a_fit_that_diverges_says_so():
 
 
 def test_the_command_takes_what_was_asked_for_and_otherwise_the_defaults_for_many_maps():
-    assert _in_maps(EnergyConfig()) == ENERGY_IN_MAPS
-    assert _in_maps(EnergyConfig(train_steps=10)) == replace(ENERGY_IN_MAPS, train_steps=10)
+    assert _energy_config(EnergyConfig(), True) == ENERGY_IN_MAPS
+    assert _energy_config(EnergyConfig(train_steps=10), True) == replace(ENERGY_IN_MAPS, train_steps=10)
     with pytest.raises(UsageError, match=r"--energy\.latents, --energy\.noise: not of the energy in many maps"):
-        _in_maps(EnergyConfig(noise=0.1, latents=2))
+        _energy_config(EnergyConfig(noise=0.1, latents=2), True)
