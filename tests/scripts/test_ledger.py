@@ -162,6 +162,17 @@ def test_commits_that_are_unknown_or_were_not_clean_are_named(checkout, capsys):
     assert lines[1].startswith(f"speed, row 2: measured at {known} with changes that were not committed")
 
 
+def test_what_was_not_recorded_may_be_missing_from_older_rows_alone(checkout, capsys):
+    changed(checkout, put("rows", 1, "provenance", "command", value="not recorded"))
+    ledger.main(ledger.RenderOptions(root=checkout))
+    assert "The command was not recorded." in (checkout / "docs" / "measurements" / "speed.md").read_text()
+    code, lines = problems(checkout, capsys, accept_older=True)
+    assert code == 1 and lines == ["speed, row 2: command not recorded; measure it again"]
+    changed(checkout, put("rows", 1, "provenance", "version", value="0.1.9"))
+    ledger.main(ledger.RenderOptions(root=checkout))
+    assert problems(checkout, capsys, accept_older=True)[0] == 0
+
+
 def test_a_missing_picture_is_named(checkout, capsys):
     figure = {"file": "curve.png", "caption": "A curve", "provenance": at(checkout, TABLE)["rows"][0]["provenance"]}
     changed(checkout, lambda content: content.update(figures=[figure]))
@@ -291,6 +302,8 @@ def test_a_command_is_run_and_its_rows_taken_with_where_they_come_from(checkout,
     origin = row.provenance
     assert (origin.command, origin.version, origin.commit) == (command, "0.2.0", head)
     assert (origin.training_seeds, origin.env_seeds, origin.machine) == ("0:5", "-", this_machine())
+    add(Path("."), command=command, **options | {"set": ("what=maze", "ours=6.5")})
+    assert read_table(checkout / "results" / "speed.json").rows[2].values == {"what": "maze", "ours": 6.5}
     (checkout / "code.py").write_text("x = 2\n")
     add(Path("."), command=command, **options)
     assert read_table(checkout / "results" / "speed.json").rows[2].provenance.commit == f"{head}+"
@@ -303,6 +316,7 @@ def test_a_command_is_run_and_its_rows_taken_with_where_they_come_from(checkout,
         ({"command": "no-such-program", "again": True}, "cannot be run"),
         ({"command": ""}, "command is empty"),
         ({"set": ("what",)}, "KEY=TEXT"),
+        ({"set": ("ours=fast",)}, "'fast' is no number"),
         ({"only": ("what=sea",)}, "holds no record with what=sea"),
         ({"measured": Path("none.json")}, "cannot be read"),
         ({"commit": "HEAD"}, "commit 'HEAD' is not understood"),
