@@ -49,7 +49,7 @@ class AddOptions:
     measured: Path  # bench.json, summary.json, or a list of objects: what the command wrote
     command: str  # the one that measured it
     again: bool = False  # run the command first, here and now
-    set: tuple[str, ...] = ()  # KEY=TEXT: columns that what was measured does not say
+    set: tuple[str, ...] = ()  # KEY=TEXT or KEY=NUMBER: columns that what was measured does not say
     only: tuple[str, ...] = ()  # KEY=TEXT: take records with this alone
     env_seeds: str = "-"
     training_seeds: str = "-"
@@ -85,7 +85,8 @@ def check(options: CheckOptions) -> int:
     from thalweg.planner.evaluation.ledger import read_tables
 
     tables = read_tables(options.root / "results")
-    problems = [*_commits(options.root, tables), *_pictures(options.root, tables), *_unrendered(options.root, tables)]
+    problems = [*_commits(options.root, tables), *_unrecorded(options.root, tables)]
+    problems += [*_pictures(options.root, tables), *_unrendered(options.root, tables)]
     older = list(_older(options.root, tables))
     for line in [*problems, *older]:
         print(line)
@@ -107,8 +108,8 @@ def add(options: AddOptions) -> int:
         raise UsageError(f"{error}; name another") from None
     if options.again:
         _measure(options.command)
-    given, wanted = _pairs("--set", options.set), _pairs("--only", options.only)
-    records = [given | found for found in records_of(_measured(options)) if wanted.items() <= found.items()]
+    given, wanted = _given(table, options.set), _pairs("--only", options.only)
+    records = [found for found in records_of(_measured(options)) if wanted.items() <= found.items()]
     if not records:
         raise UsageError(f"{options.measured} holds no record{' with ' + ', '.join(options.only) if options.only else ''}")
     table = record(table, [values_of(found | given, table.columns) for found in records], origin)
@@ -149,6 +150,17 @@ def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
         if "=" not in text:
             raise UsageError(f"{option} {text!r} is not understood; write KEY=TEXT")
     return dict(text.split("=", 1) for text in texts)
+
+
+def _given(table: Table, texts: tuple[str, ...]) -> dict[str, Any]:
+    """What --set says, as numbers where the column holds these."""
+    from thalweg.scripts.arguments import finite_number
+
+    pairs, figures = _pairs("--set", texts), [column.key for column in table.columns if column.digits is not None]
+    try:
+        return {key: finite_number(text) if key in figures else text for key, text in pairs.items()}
+    except ValueError as error:
+        raise UsageError(f"--set: {error}") from None
 
 
 def _pages(root: Path, tables: list[Table]) -> dict[Path, str]:
@@ -193,6 +205,20 @@ def _commits(root: Path, tables: list[Table]) -> Iterator[str]:
             yield f"{where}: this history has no commit {commit}"
         elif commit.endswith("+"):
             yield f"{where}: measured at {commit.rstrip('+')} with changes that were not committed; commit, and measure it again"
+
+
+def _unrecorded(root: Path, tables: list[Table]) -> Iterator[str]:
+    """Rows of today's version of which something was not written down."""
+    from dataclasses import asdict
+
+    from thalweg.planner.evaluation.provenance import UNRECORDED, is_older, version_of
+
+    version = version_of(root)
+    for table in tables:
+        for where, origin in _origins(table):
+            missing = [name for name, value in asdict(origin).items() if value == UNRECORDED]
+            if missing and not is_older(origin.version, version):
+                yield f"{where}: {', '.join(missing)} not recorded; measure it again"
 
 
 def _older(root: Path, tables: list[Table]) -> Iterator[str]:

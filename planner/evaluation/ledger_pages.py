@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from .ledger import Column, LedgerError, Table, Value
-from .provenance import Provenance, is_older
+from .provenance import UNRECORDED, Provenance, is_older
 
 WIDTH, LENGTH = 120, 200  # of a page: characters of a line, lines
 _COMMENT = "<!-- rendered from results/ by `thalweg ledger render`: edit that, not this -->"
@@ -45,7 +45,8 @@ def index_of(tables: Sequence[Table], version: str) -> str:
         "What was measured, and how: every row with its command, version, commit, date, machine and seeds. The pages are "
         "rendered from `results/*.json` by `thalweg ledger render`; `thalweg ledger check` names the rows that are older "
         f"than the version they stand under. Of {len(rows)} rows {old} are older than {version}. Rows of 0.1.0.dev0 carry "
-        "the commit with which they entered the documentation."
+        "the commit with which they entered the documentation, which may come after the one that they were measured at; what "
+        "was not written down then is said not to be recorded."
     )
     groups: dict[str, list[str]] = {}  # by the first word of the names
     for table in tables:
@@ -159,6 +160,8 @@ def spans_of(numbers: Sequence[int]) -> str:
 
 
 def _command(command: str) -> str:
+    if command == UNRECORDED:
+        return "The command was not recorded."
     lines = [line for part in command.splitlines() for line in _continued(part)]
     return "\n".join(["```text", *lines, "```"])
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..errors import BadInput
 
+UNRECORDED = "not recorded"  # of figures older than the ledger: what was not written down is not made up
 _FORMS = {
     "version": re.compile(r"\d+(\.\d+)*(\.dev\d+)?"),
     "commit": re.compile(r"[0-9a-f]{7,40}\+?"),
