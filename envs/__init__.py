@@ -1,14 +1,13 @@
-"""The worlds of Thalweg. Importing this package registers them with Gymnasium; gymnasium's entry point does it, too."""
+"""The worlds of Thalweg. Importing this package registers them with Gymnasium.
+
+Since its 1.0 Gymnasium reads no entry points of other packages; `gym.make("thalweg.envs:PointMassU-v0")` needs no import.
+"""
 
 from typing import Any
 
-from gymnasium.envs.registration import register, registry  # not `gymnasium`, which is still being imported when it calls us
+from gymnasium.envs.registration import register, registry
 
 from .drawings import FAMILIES, FLAT
-
-
-def register_envs() -> None:
-    """What gymnasium's entry point calls; importing the package has done it."""
 
 
 def _register(name: str, entry_point: str, **kwargs: Any) -> None:
