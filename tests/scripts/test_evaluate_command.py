@@ -114,7 +114,7 @@ def test_rows_of_a_file_that_was_edited_since_are_not_mixed_with_new_ones(traine
         ("mine.py:Half", ("Half", "(0, 4)", "(1, 4)")),
         ("mine.py:Absent", ("defines no Absent",)),
         ("absent.py:MySampler", ("no file",)),
-        ("mine.py:np", ("no sampler", "fit")),
+        ("mine.py:np", ("neither plan nor sample", "fit")),
         ("replay,replay", ("twice",)),
     ],
 )
@@ -142,7 +142,7 @@ def test_a_difficulty_that_an_env_does_not_know_is_named_and_none_is_chosen_for_
     shutil.copytree(trained, run)
     config = json.loads(read_file(run, "config.json"))
     write_files(run, {"config.json": json_to_bytes({**config, "env": f"{tmp_path / 'mine.py'}:Mine", "env_kwargs": "{}"})})
-    flags = ("--seeds", "10000:10002", "--planners", "none")
+    flags = ("--seeds", "10000:10002", "--planners", "none", "--env", f"{tmp_path / 'mine.py'}:Mine")
     done = evaluate(run, tmp_path / "out", *flags, "--difficulty", 0.5)
     assert done.returncode == 2 and done.stderr.strip().endswith("Mine knows no difficulty; leave --difficulty out")
     done = evaluate(run, tmp_path / "out", *flags, "--episode-steps", 20)

@@ -38,7 +38,7 @@ def test_a_plan_is_drawn_in_a_map_that_was_not_trained_on(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["scripts.evaluate", "--planners", "oracle"], "many maps, and the oracle planner knows one; take none"),
+        (["scripts.evaluate", "--planners", "oracle"], "many maps, and the oracle planner knows one; take box"),
         (["scripts.evaluate", "--distance", "quasimetric"], "many maps, and the quasimetric distance knows one"),
         (["scripts.audit"], "many maps, and an audit is of one"),
         (["scripts.evaluate", "--env-kwargs", '{"size": 4}'], "not what the agent was trained in: observation: shape"),
