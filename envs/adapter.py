@@ -49,6 +49,11 @@ class GoalEnvAdapter(gym.Wrapper):
             parts["observation"] = spaces.Box(low, high)
         self.observation_space = spaces.Dict(parts)
 
+    @property
+    def goal_is_first(self) -> bool:
+        """Was the achieved goal put in front of the observation, of which it was no part?"""
+        return not self._traits.goal_in_state
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Array], dict[str, Any]]:
         observation, _ = self.env.reset(seed=seed, options=options)
         return self._observe(observation), {}

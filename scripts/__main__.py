@@ -8,6 +8,7 @@ from typing import Annotated, Any, Union
 
 COMMANDS = {  # name -> what it does, in the order in which they are used
     "train": "train an agent in an env, and fit what planners are made of",
+    "plan_with": "plan with an agent that was trained elsewhere",
     "evaluate": "evaluate planners on env seeds: success, steps, intervals",
     "plan": "plan once, drive the plan, draw both",
     "audit": "hold distances and the controller against what is known",

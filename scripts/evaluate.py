@@ -25,6 +25,8 @@ class Options:
     episode_steps: int | None = None  # length of an episode; by default 400, or the env's own where that is longer
     difficulty: float | None = None  # only pairs farther apart than this quantile, where the env knows it; by default 0.5
     env: str | None = None  # path/to/file.py:NAME of the env, where the run does not name one that was trained with here
+    agent: Path | None = None  # the model's zip, of a run that plan_with made
+    trust_pickle: bool = False  # read it though it is a pickle, which can run code
     env_kwargs: str = "{}"  # of the env, as JSON, over those of the run: '{"task_id": 3}'
     workers: int = 1  # processes
     progress: bool = True
@@ -45,7 +47,7 @@ def main(options: Options) -> None:
     from thalweg.runs import load
 
     torch.set_num_threads(1)
-    trained = load(options.run, options.env, progress=options.progress)
+    trained = load(options.run, options.env, agent=options.agent, trust_pickle=options.trust_pickle, progress=options.progress)
     table = evaluate(
         trained,
         names,

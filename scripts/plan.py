@@ -25,6 +25,8 @@ class Options:
     goal: Annotated[tuple[float, ...] | None, tyro.conf.arg(metavar="X Y ...")] = None  # instead of the seed's [goal units]
     difficulty: float | None = None  # only pairs farther apart than this quantile, where the env knows it; by default 0.5
     env: str | None = None  # path/to/file.py:NAME of the env, where the run does not name one that was trained with here
+    agent: Path | None = None  # the model's zip, of a run that plan_with made
+    trust_pickle: bool = False  # read it though it is a pickle, which can run code
     env_kwargs: str = "{}"  # of the env, as JSON, over those of the run: '{"task_id": 3}'
     episode_steps: int | None = None  # length of the drive; by default 400, or the env's own where that is longer
     gif: bool = True  # film the drive
@@ -51,7 +53,7 @@ def main(options: Options) -> None:
     from thalweg.runs import load
 
     torch.set_num_threads(1)
-    trained = load(options.run, options.env)
+    trained = load(options.run, options.env, agent=options.agent, trust_pickle=options.trust_pickle)
     asked = Setting(episode_steps=options.episode_steps, difficulty=options.difficulty, env_kwargs=options.env_kwargs)
     setting, chosen = settled(EvaluatedRun(trained), asked)
     at = trained.at(**setting.env_options())

@@ -11,6 +11,7 @@ import numpy as np
 
 from .agents.foreign import collect, goal_policy, load_foreign, trajectories_of
 from .envs.loading import EnvSource, GoalEnvs, as_goal_env
+from .envs.trust import remember
 from .envs.user_files import load_from_file
 from .planner.data.dataset import Dataset
 from .planner.data.trajectories import Trajectory, pack_trajectories
@@ -45,14 +46,15 @@ def plan_with(
     """
     envs = as_goal_env(env)
     shown = bars if progress else silent
-    if isinstance(agent, str | Path):
-        agent = load_foreign(Path(agent), trust_pickle)
-    policy, achieved_first = _fitting(agent, envs)
+    temporary = tempfile.TemporaryDirectory(prefix="thalweg-") if out is None else None
+    folder = Path(temporary.name if temporary is not None else out)  # type: ignore[arg-type]
+    if (folder / "manifest.json").exists():
+        raise UsageError(f"--out {folder} already holds a run; name another folder")
+    agent = _read(agent, trust_pickle)
+    policy = _fitting(agent, envs)
     source = data if data is not None else getattr(agent, "replay_buffer", None)
     if source is not None:
-        trajectories = trajectories_of(source)
-        if achieved_first:
-            trajectories = [_with_achieved_first(trajectory) for trajectory in trajectories]
+        trajectories = _as_seen_in(envs, trajectories_of(source))
     else:
         with shown("drives to learn from", steps) as on_step:
             trajectories = collect(policy, envs.make, steps, seed, on_step=on_step)
@@ -60,11 +62,6 @@ def plan_with(
         dataset = Dataset.of(trajectories)
     except ValueError as error:
         raise UsageError(f"{envs.name}: {error}") from None
-    _check_sizes(dataset, envs)
-    temporary = tempfile.TemporaryDirectory(prefix="thalweg-") if out is None else None
-    folder = Path(temporary.name if temporary is not None else out)  # type: ignore[arg-type]
-    if (folder / "manifest.json").exists():
-        raise UsageError(f"{folder} already holds a run; name another folder")
     config = {
         "env": envs.name,
         "env_by_name": envs.by_name,
@@ -73,37 +70,45 @@ def plan_with(
         "agent": None,
         "agent_from": type(agent).__name__,
     }
-    write_files(
-        folder,
-        {"config.json": json_to_bytes(config), "trajectories.npz": arrays_to_bytes(pack_trajectories(trajectories))},
-    )
+    packed = arrays_to_bytes(pack_trajectories(trajectories))
+    write_files(folder, {"config.json": json_to_bytes(config), "trajectories.npz": packed})
+    if envs.by_name:
+        remember(envs.name)
     return Run(folder, config, policy, envs, dataset, load_class=load_from_file, progress=shown, _temporary=temporary)
 
 
-def adopted(agent: Any, envs: GoalEnvs) -> GoalPolicy:
-    """An agent from elsewhere, as it acts in the envs of `thalweg.load`."""
-    return _fitting(agent, envs)[0]
+def adopted(agent: Any, envs: GoalEnvs, trust_pickle: bool = False) -> GoalPolicy:
+    """An agent from elsewhere, as it acts in the envs of `thalweg.load`. Errors as of `plan_with`."""
+    return _fitting(_read(agent, trust_pickle), envs)
 
 
-def _fitting(agent: Any, envs: GoalEnvs) -> tuple[GoalPolicy, bool]:
-    """The agent as a GoalPolicy, and whether envs here put the achieved goal before the observations that it knows."""
-    policy = goal_policy(agent)
-    theirs = getattr(agent, "observation_space", None)
-    if theirs is None:
-        return policy, False
+def _read(agent: Any, trust_pickle: bool) -> Any:
+    """A model whose file is named."""
+    return load_foreign(Path(agent), trust_pickle) if isinstance(agent, str | Path) else agent
+
+
+def _fitting(agent: Any, envs: GoalEnvs) -> GoalPolicy:
+    """The agent as it acts in these envs, whose observations may begin with the achieved goal where those it knows do not."""
+    policy, theirs = goal_policy(agent), getattr(agent, "observation_space", None)
     env = envs.make()
     ours: Any = env.observation_space
+    goal_first = bool(env.get_wrapper_attr("goal_is_first"))
     env.close()
-    if not hasattr(theirs, "spaces") or "desired_goal" not in theirs.spaces:
+    bare = _WithoutAchieved(policy, ours["achieved_goal"].shape[0]) if goal_first else policy
+    if theirs is None:
+        return bare
+    if not hasattr(theirs, "spaces") or not set(theirs.spaces) >= set(ours.spaces):
         raise UsageError(f"the {type(agent).__name__} was not trained on a goal env: its observations are {theirs}")
-    sizes = {key: (theirs[key].shape, ours[key].shape) for key in ("observation", "achieved_goal", "desired_goal")}
-    size = ours["achieved_goal"].shape[0]
-    if sizes["observation"][1] == (sizes["observation"][0][0] + size,) and sizes["desired_goal"][0] == sizes["desired_goal"][1]:
-        return _WithoutAchieved(policy, size), True
-    for key, (own, its) in sizes.items():
-        if own != its:
-            raise UsageError(f"the {type(agent).__name__} is of another env: {key} has shape {own} there, {its} in {envs.name}")
-    return policy, False
+    sizes = {key: (theirs[key].shape, ours[key].shape) for key in ours.spaces}
+    differ = [key for key, (own, its) in sizes.items() if own != its]
+    if goal_first and differ == ["observation"]:
+        (own,), (its,) = sizes["observation"]
+        if own + ours["achieved_goal"].shape[0] == its:
+            return bare
+    for key in differ:
+        own, its = sizes[key]
+        raise UsageError(f"the {type(agent).__name__} is of another env: {key} has shape {own} there, {its} in {envs.name}")
+    return policy
 
 
 class _WithoutAchieved:
@@ -121,19 +126,22 @@ class _WithoutAchieved:
         return self._policy.q_values(states[:, self._size :], achieved, goals)  # type: ignore[attr-defined]
 
 
-def _with_achieved_first(trajectory: Trajectory) -> Trajectory:
-    states = np.concatenate([trajectory.goals, trajectory.states], axis=1)
-    return Trajectory(states, trajectory.goals, trajectory.actions)
-
-
-def _check_sizes(data: Dataset, envs: GoalEnvs) -> None:
+def _as_seen_in(envs: GoalEnvs, trajectories: list[Trajectory]) -> list[Trajectory]:
+    """Logs of an env as it was written, as they would be of these envs. UsageError if they are of another, or not finite."""
     env = envs.make()
     space: Any = env.observation_space
+    goal_first = bool(env.get_wrapper_attr("goal_is_first"))
     env.close()
-    for key, values in (("observation", data.states), ("achieved_goal", data.goals)):
-        if values.shape[1:] != space[key].shape:
-            raise UsageError(
-                f"the data is of another env: its {key}s have shape {values.shape[1:]}, those of {envs.name} {space[key].shape}"
-            )
-    if not (np.isfinite(data.states).all() and np.isfinite(data.goals).all()):
-        raise UsageError("the data holds values that are not finite; leave those trajectories out")
+    state_size, goal_size = space["observation"].shape[0], space["achieved_goal"].shape[0]
+    seen = []
+    for own in trajectories:
+        states = own.states
+        if goal_first and states.shape[1] + goal_size == state_size:
+            states = np.concatenate([own.goals, states], axis=1)
+        for key, values, size in (("observation", states, state_size), ("achieved_goal", own.goals, goal_size)):
+            if values.shape[1] != size:
+                raise UsageError(f"the data is of another env: {key}s of {values.shape[1]} entries, {size} in {envs.name}")
+            if not np.isfinite(values).all():
+                raise UsageError("the data holds values that are not finite; leave those trajectories out")
+        seen.append(Trajectory(states, own.goals, own.actions))
+    return seen

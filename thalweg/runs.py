@@ -21,17 +21,23 @@ from .planner.data.dataset import Dataset
 from .planner.data.trajectories import unpack_trajectories
 from .planner.errors import UsageError
 from .planner.progress import silent
-from .planner.protocols import GoalPolicy
 from .planner.run.run import Run
 from .planner.storage import DamagedError, bytes_to_json, read_arrays, read_json, settings_from, verify
 from .progress import bars
 
 
-def load(folder: str | Path, env: EnvSource | None = None, *, agent: GoalPolicy | None = None, progress: bool = True) -> Run:
+def load(
+    folder: str | Path,
+    env: EnvSource | None = None,
+    *,
+    agent: Any = None,
+    trust_pickle: bool = False,
+    progress: bool = True,
+) -> Run:
     """Read and check a run folder.
 
     `env`: of a run that was trained on a factory or an env object, which no file can hold; of any other it takes the place of the
-    env that the run names. `agent`: of a run that `plan_with` made with an agent from elsewhere.
+    env that the run names. `agent`, `trust_pickle`: as for `plan_with`, of a run that this made.
 
     DamagedError names the file that is missing or altered; UsageError what is missing here; EnvError an env of the run's that is
     a file which was never trained with here.
@@ -47,10 +53,16 @@ def load(folder: str | Path, env: EnvSource | None = None, *, agent: GoalPolicy 
         raise UsageError(f"{envs.name}: {error}") from None
     if config.get("agent") is None:
         if agent is None:
-            raise UsageError(f"{folder} was made with an agent from elsewhere; hand it in: load({str(folder)!r}, agent=...)")
+            raise UsageError(
+                f"{folder} was made with an agent from elsewhere; hand it in: thalweg.load({str(folder)!r}, agent=...), or "
+                f"--agent FILE.zip"
+            )
         from .adoption import adopted
 
-        return Run(folder, config, adopted(agent, envs), envs, data, load_class=load_from_file, progress=shown)
+        policy = adopted(agent, envs, trust_pickle)
+        return Run(folder, config, policy, envs, data, load_class=load_from_file, progress=shown)
+    if agent is not None:
+        raise UsageError(f"{folder} holds its own agent; leave --agent out")
     own = load_agent(folder)
     named = env if isinstance(env, str) else None
     reload = (_loaded_once, (folder, named)) if envs.by_name else None

@@ -24,16 +24,28 @@ from .agents.vec_env import BatchVecEnv
 from .envs.guard import EnvError
 from .envs.loading import EnvSource, GoalEnvs, as_goal_env
 from .envs.trust import remember
+from .fitting_log import Losses
 from .planner.data.trajectories import pack_trajectories
 from .planner.energy.config import ENERGY_IN_MAPS, UNUSED_IN_MAPS, EnergyConfig
 from .planner.errors import UsageError
-from .planner.progress import Progress, silent
+from .planner.goal_space import GoalSpace
+from .planner.progress import Progress, say, silent
 from .planner.run.run import Run
-from .planner.storage import arrays_to_bytes, check_in_place, json_to_bytes, read_file, settings_from, stored_names, write_files
+from .planner.storage import (
+    arrays_to_bytes,
+    check_in_place,
+    json_to_bytes,
+    read_file,
+    read_json,
+    settings_from,
+    stored_names,
+    write_files,
+)
 from .progress import bars
 from .runs import envs_of, load, stored_config
 
-_FITTED = ("distances/", "samplers/", "energy/", "links.json", "timing.json")  # files of a run that follow its training
+# files of a run that follow its training
+_FITTED = ("distances/", "samplers/", "energy/", "links.json", "timing.json", "fitting.csv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +127,7 @@ def resume(
     if asked > done:
         _train(envs, config, folder, folder, _listed(callback), _listed(logger), bars if progress else silent)
     elif "timing.json" not in stored_names(folder):  # it was broken off while something was fitted
-        _fit(load(folder, envs, progress=progress), config, 0.0)
+        _fit(load(folder, envs, progress=progress), config, 0.0, "")
     else:
         raise UsageError(f"{folder} has been trained for {done} steps already; ask for more with --steps")
     return load(folder, envs, progress=progress)
@@ -141,6 +153,8 @@ def _train(
             remember(envs.name)
         vec_env = VecMonitor(FiniteVecEnv(BatchVecEnv(batch)))
         model = _model(vec_env, envs, config, before)
+        for line in GoalSpace(vec_env.observation_space["desired_goal"].shape[0]).limits():  # type: ignore[index]
+            say(f"{envs.name}: {line}")
         # what was fitted to a shorter training is no longer true of this one
         fitted = [name for name in stored_names(out) if name.startswith(_FITTED)] if before is not None else []
         write_files(out, {"config.json": json_to_bytes(_to_json(envs, config, out))}, remove=fitted)
@@ -150,7 +164,7 @@ def _train(
     finally:
         batch.close()
     seconds = time.perf_counter() - began
-    _fit(load(out, envs, progress=progress is not silent), config, seconds)
+    _fit(load(out, envs, progress=progress is not silent), config, seconds, str(model.pursuits))
 
 
 def _model(vec_env: Any, envs: GoalEnvs, config: TrainConfig, before: Path | None) -> GoalSAC:
@@ -202,14 +216,16 @@ def _learn(model: GoalSAC, config: TrainConfig, out: Path, callbacks: list[BaseC
         raise type(broke_off)(f"{broke_off}; {kept}" if str(broke_off) else kept) from broke_off
 
 
-def _fit(run: Run, config: TrainConfig, agent_seconds: float) -> None:
-    """What planners are made of, from what the agent has seen."""
+def _fit(run: Run, config: TrainConfig, agent_seconds: float, learnt: str) -> None:
+    """What planners are made of, from what the agent has seen. `learnt`: what the agent's training says of itself."""
     began = time.perf_counter()
-    run = replace(run, part_configs={"energy": _energy_config(config.energy, run.layout is not None)})
-    run.sampler("energy")
+    losses = Losses(run.progress, run.folder if config.tensorboard else None)
+    energy = _energy_config(config.energy, run.layout is not None)
+    replace(run, part_configs={"energy": energy}, progress=losses.recorded).sampler("energy")
     seconds = {"agent": agent_seconds, "energy": time.perf_counter() - began}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    write_files(run.folder, {"timing.json": json_to_bytes({"seconds": seconds, "peak_bytes": peak})})
+    timing = {"seconds": seconds, "peak_bytes": peak, "learnt": learnt}
+    write_files(run.folder, {"timing.json": json_to_bytes(timing), "fitting.csv": losses.to_csv()})
 
 
 def _energy_config(asked: EnergyConfig, many_maps: bool) -> EnergyConfig:
@@ -266,5 +282,7 @@ def _listed(values: Any) -> list[Any]:
 
 def last_line(run: Run) -> str:
     """What a training took, and where it is."""
-    seconds = json.loads(read_file(run.folder, "timing.json"))["seconds"]
-    return f"{run.folder}: agent {seconds['agent']:.0f} s, energy model {seconds['energy']:.0f} s"
+    timing = read_json(run.folder, "timing.json")
+    seconds, learnt = timing["seconds"], timing.get("learnt")
+    took = f"{run.folder}: agent {seconds['agent']:.0f} s, energy model {seconds['energy']:.0f} s"
+    return f"{took}; {learnt}" if learnt else took

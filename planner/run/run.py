@@ -245,8 +245,9 @@ class Run:
             if part.needs_paths and self.layout is None:
                 with self.progress("paths between visited goals", NUM_STEPS) as on_step:
                     experience.paths(on_step)
-            steps = part_class.steps_to_fit(experience, config) if hasattr(part_class, "steps_to_fit") else None
-            with self.progress(what, steps) as on_step:
+            if not hasattr(part_class, "steps_to_fit"):  # it learns nothing
+                return part_class.fit(experience, config)
+            with self.progress(what, part_class.steps_to_fit(experience, config)) as on_step:
                 return part_class.fit(experience, config, on_step)
 
         try:
