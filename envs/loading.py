@@ -104,6 +104,8 @@ class GoalEnvs:
         own, limit = split_limit(self.name, options)
         if not isinstance(self.source, gym.Env):
             made = made_by(self.source, self.name, own)
+            if self.name == "<lambda>":  # which says nothing to anybody
+                self.name = type(made.unwrapped).__name__
             if self._last is not None and self._last() is made.unwrapped:
                 raise EnvError(f"{self.name} gives the same env twice; make a new one in each call, or give the env itself")
             self._last = weakref.ref(made.unwrapped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -44,6 +45,9 @@ def run(command: Callable[[Any], int | None], options: Any) -> None:
         parsed = parse(options, prog, _description(module.__doc__ or "", prog))
     except UsageError as error:
         raise _end(str(error), error.exit_code) from None
+    except BrokenPipeError:  # whoever reads the help has read enough
+        sys.stdout = open(os.devnull, "w")
+        raise SystemExit(0) from None
     try:
         code = command(parsed)
     except KeyboardInterrupt as interrupt:
