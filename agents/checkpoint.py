@@ -28,7 +28,7 @@ _OPTIMISERS, _COUNTERS = "checkpoint/optimisers.safetensors", "checkpoint/traini
 REPLAY = "checkpoint/replay.npz"
 
 
-class Legs(BaseCallback):
+class Segments(BaseCallback):
     """Begins a leg at the start of a training and after every `length` env steps; `on_end` is called at each leg's end."""
 
     def __init__(self, length: int, seed: int, on_end: Callable[[], None]) -> None:

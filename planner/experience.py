@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .data.coverage import VisitedPlaces
+from .data.coverage import Coverage
 from .data.dataset import Dataset
 from .data.trajectories import GoalEntries, Trajectory
 from .fitting import ignore
@@ -66,7 +66,7 @@ class Experience:
         return self.data.goals
 
     @property
-    def visited(self) -> VisitedPlaces:
+    def visited(self) -> Coverage:
         """Where a generated goal may lie; its rows are those of `states`."""
         return self.data.visited
 

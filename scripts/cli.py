@@ -46,7 +46,7 @@ def run(command: Callable[[Any], int | None], options: Any) -> None:
     except UsageError as error:
         raise _end(str(error), error.exit_code) from None
     except BrokenPipeError:  # whoever reads the help has read enough
-        sys.stdout = open(os.devnull, "w")
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (until the end)
         raise SystemExit(0) from None
     try:
         code = command(parsed)

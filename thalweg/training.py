@@ -16,7 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import CSVOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
 from stable_baselines3.common.vec_env import VecMonitor
 
-from .agents.checkpoint import Legs, restore, stored_steps, training_files
+from .agents.checkpoint import Segments, restore, stored_steps, training_files
 from .agents.config import AgentConfig
 from .agents.finite import FiniteVecEnv, NotFiniteError
 from .agents.sac.sac import GoalSAC
@@ -200,7 +200,7 @@ def _learn(model: GoalSAC, config: TrainConfig, out: Path, callbacks: list[BaseC
 
     broke_off: BaseException | None = None
     try:
-        legs = Legs(config.checkpoint_every, config.seed, save)
+        legs = Segments(config.checkpoint_every, config.seed, save)
         remaining = config.steps - model.num_timesteps
         model.learn(remaining, CallbackList([legs, *callbacks]), log_interval=20, reset_num_timesteps=False)
     except (KeyboardInterrupt, EnvError, NotFiniteError) as error:

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from ..replay.batch import HerSamples, Inputs
 from ..replay.her_buffer import HerBuffer
-from .geodesic_prior import Ways
+from .geodesic_prior import GeodesicPrior
 
 _AT_ONCE = 4_096  # places
 
 
-class PlaceCodes:
+class EmbeddingCache:
     """The codes of all places in a buffer, before and after each step, and of the goals that were pursued in them.
 
     An update asks for the same places again and again, while what codes them changes only when the ways are learnt: asked
@@ -23,7 +23,7 @@ class PlaceCodes:
     and the one that has ended there find it coded.
     """
 
-    def __init__(self, buffer: HerBuffer, ways: Ways) -> None:
+    def __init__(self, buffer: HerBuffer, ways: GeodesicPrior) -> None:
         assert isinstance(ways, nn.Module)  # for the type checker
         self._buffer, self._ways = buffer, ways
         self._learnt = [*ways.parameters(), *ways.buffers()]
@@ -37,7 +37,7 @@ class PlaceCodes:
         self._versions: list[int] = []  # of what was learnt, then
 
     @staticmethod
-    def kept_of(ways: Ways) -> int:
+    def kept_of(ways: GeodesicPrior) -> int:
         """How many numbers of a step, at most: the codes of both its places and of the goal."""
         return 2 * ways.code_size + ways.goal_code_size
 
@@ -119,10 +119,10 @@ def _tensor(values: NDArray, device: torch.device) -> Tensor:
     return torch.as_tensor(values, dtype=torch.float32, device=device)
 
 
-class FreshCodes:
+class UncachedEmbeddings:
     """Asked of the ways each time, where nothing in them would have to be worked out."""
 
-    def __init__(self, ways: Ways, device: torch.device) -> None:
+    def __init__(self, ways: GeodesicPrior, device: torch.device) -> None:
         self._ways, self._device = ways, device
 
     def now(self, observations: dict[str, NDArray]) -> tuple[Tensor, Tensor]:

@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.planner.data.trajectories import Trajectory, typical_step
-from thalweg.planner.distances.local import LocalDistanceConfig, LocalWays, fit_local_ways
+from thalweg.planner.distances.local import LocalDistanceConfig, LocalGeodesics, fit_local_geodesics
 from thalweg.planner.distances.quasimetric import Quasimetric, QuasimetricDistanceConfig, fit_quasimetric
 from thalweg.planner.goal_space import GoalSpace
 from thalweg.planner.many_maps.layout import Layout
 
-from .local_view import Surroundings
+from .local_view import LocalView
 
 _PLACES_PER_STEP = 40  # visited places for each gradient step when the ways of one map are learnt, ...
 _TRAIN_STEPS = 50, 2_500  # ... of which there are at least and at most so many
 _NEARBY = QuasimetricDistanceConfig(landmarks=64, marks=2_048, reach=20.0)  # what is near matters more to it than to plans
 
 
-class Told(NamedTuple):
+class PriorFeatures(NamedTuple):
     """What the ways tell of a place and a goal."""
 
     steps: Tensor  # (...) env steps from one to the other
@@ -31,11 +31,11 @@ class Told(NamedTuple):
     seen: Tensor  # (..., num_seen) of the map about the place
 
 
-class Ways(Protocol):
+class GeodesicPrior(Protocol):
     """A module that `GoalFeatures` asks; nothing in it is trained by the agent's losses.
 
     First each place is turned into a code, then pairs of codes are looked at. So what has to be worked out for a place is worked
-    out once, however many goals it is paired with, and can be kept (`PlaceCodes`).
+    out once, however many goals it is paired with, and can be kept (`EmbeddingCache`).
     """
 
     growth: float  # of what was visited, after which they are learnt again
@@ -51,7 +51,7 @@ class Ways(Protocol):
         """(..., G) -> (..., goal_code_size)"""
         ...
 
-    def tell(self, codes: Tensor, goal_codes: Tensor) -> Told:
+    def query(self, codes: Tensor, goal_codes: Tensor) -> PriorFeatures:
         """(..., code_size), (..., goal_code_size), which are broadcast to the codes, never the other way."""
         ...
 
@@ -60,7 +60,7 @@ class Ways(Protocol):
         ...
 
 
-class WaysOfOneMap(nn.Module):
+class OneMapPrior(nn.Module):
     """Place by place. A place's code is where the quasimetric puts it, the slopes of that, and what lies about the place.
 
     The last only where goals have two entries: a picture of three would be too large, and of one there is none.
@@ -71,7 +71,7 @@ class WaysOfOneMap(nn.Module):
     def __init__(self, goal_size: int) -> None:
         super().__init__()
         self.quasimetric = Quasimetric(goal_size, QuasimetricDistanceConfig())
-        self.surroundings = Surroundings() if GoalSpace(goal_size).has_pictures else None
+        self.surroundings = LocalView() if GoalSpace(goal_size).has_pictures else None
         self.requires_grad_(False)
         for parameter in self.quasimetric.layers[-1].parameters():
             nn.init.zeros_(parameter)  # before anything is learnt, every way takes 0 steps
@@ -89,11 +89,11 @@ class WaysOfOneMap(nn.Module):
     def code_goals(self, goals: Tensor) -> Tensor:
         return self.quasimetric(goals).flatten(-2)
 
-    def tell(self, codes: Tensor, goal_codes: Tensor) -> Told:
+    def query(self, codes: Tensor, goal_codes: Tensor) -> PriorFeatures:
         values, slopes, seen = codes.tensor_split([self.goal_code_size, self.code_size - self.num_seen], dim=-1)
         starts, ends = values.unflatten(-1, self.shape), goal_codes.unflatten(-1, self.shape)
         steps, slope = Quasimetric.gap_and_slope(starts, slopes.unflatten(-1, self.slopes_shape), ends)
-        return Told(steps, slope, seen)
+        return PriorFeatures(steps, slope, seen)
 
     def learn(self, data: Sequence[Trajectory], seed: int) -> None:
         """Going on from what is known: so the ways get better each time, and few gradient steps do."""
@@ -106,7 +106,7 @@ class WaysOfOneMap(nn.Module):
             self.surroundings.fit(np.concatenate([trajectory.goals for trajectory in data]), typical_step(data))
 
 
-class WaysOfManyMaps(LocalWays):
+class ManyMapsPrior(LocalGeodesics):
     """By the surroundings of a place; of these, the nearer half is seen. Beyond their reach the rest is taken to be straight.
 
     A way depends on both its ends at once, so that a place's code is no more than the place and the picture of its map.
@@ -129,7 +129,7 @@ class WaysOfManyMaps(LocalWays):
     def code_goals(self, goals: Tensor) -> Tensor:
         return goals
 
-    def tell(self, codes: Tensor, goal_codes: Tensor) -> Told:
+    def query(self, codes: Tensor, goal_codes: Tensor) -> PriorFeatures:
         lead = codes.shape[:-1]
         goals = goal_codes.expand(*lead, -1).reshape(-1, 2)
         places, pictures = codes.reshape(-1, self.code_size).tensor_split([2], dim=-1)
@@ -139,10 +139,12 @@ class WaysOfManyMaps(LocalWays):
             here.requires_grad_()
             steps, seen = self._steps(pictures.reshape(-1, *self.layout.shape), here, goals)
             (slope,) = torch.autograd.grad(steps.sum(), here)
-        return Told(steps.detach().reshape(lead), slope.reshape(*lead, 2), seen[:, self.near].detach().reshape(*lead, -1))
+        return PriorFeatures(
+            steps.detach().reshape(lead), slope.reshape(*lead, 2), seen[:, self.near].detach().reshape(*lead, -1)
+        )
 
     def learn(self, data: Sequence[Trajectory], seed: int) -> None:
-        self.load_state_dict(fit_local_ways(data, self.layout, self.config, seed).state_dict())
+        self.load_state_dict(fit_local_geodesics(data, self.layout, self.config, seed).state_dict())
 
     def _steps(self, pictures: Tensor, here: Tensor, goals: Tensor) -> tuple[Tensor, Tensor]:
         """(B, X, Y), (B, 2), (B, 2) -> (B,) env steps, and the picture about `here` (B, L)."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from thalweg.planner.many_maps.layout import Layout
 
 from ..sac.stall_recovery import pull_of
-from .geodesic_prior import Told, WaysOfManyMaps, WaysOfOneMap
+from .geodesic_prior import ManyMapsPrior, OneMapPrior, PriorFeatures
 
 
 class GoalFeatures(BaseFeaturesExtractor):
@@ -20,13 +20,13 @@ class GoalFeatures(BaseFeaturesExtractor):
 
     The state, standardised; the goal's offset from what is achieved, at a coarse and a fine scale (the fine one keeps
     its slope near the goal, where the last steps are decided); how far the goal is by the ways that were visited, and how a
-    step along each entry changes that; what lies about the agent: where it has been (`Surroundings`), or, where the state ends in
+    step along each entry changes that; what lies about the agent: where it has been (`LocalView`), or, where the state ends in
     a picture of the map, what that shows nearby, in the picture's place. From the places alone a network would have to learn
     each pair of places by heart to tell which way leads round a wall; the shortest ways over all that was visited are learnt in
     seconds, place by place (`planner/distances/quasimetric.py`), and what is left to learn, how to move along a way, is much the
     same everywhere.
 
-    `fit` sets the statistics once, from the first transitions, and `fit_ways` the ways, again and again as places come in;
+    `fit` sets the statistics once, from the first transitions, and `fit_prior` the ways, again and again as places come in;
     all are saved with the weights.
     """
 
@@ -40,7 +40,7 @@ class GoalFeatures(BaseFeaturesExtractor):
     def __init__(self, observation_space: spaces.Dict, discount: float, action_size: int, layout: Layout | None = None) -> None:
         self.own = spaces.flatdim(observation_space["observation"]) - (layout.size if layout is not None else 0)
         state_size, goal_size = self.own, spaces.flatdim(observation_space["desired_goal"])
-        ways = WaysOfOneMap(goal_size) if layout is None else WaysOfManyMaps(layout)
+        ways = OneMapPrior(goal_size) if layout is None else ManyMapsPrior(layout)
         super().__init__(observation_space, state_size + 3 * goal_size + ways.num_seen + 1)
         self.discount = discount
         self.ways = ways
@@ -65,7 +65,7 @@ class GoalFeatures(BaseFeaturesExtractor):
         self.move.copy_(torch.as_tensor(np.quantile(np.abs(moves), 0.95, axis=0)))
         self.pull.copy_(torch.as_tensor(pull_of(own, actions, moves)))
 
-    def fit_ways(self, ways: WaysOfOneMap | WaysOfManyMaps, visited: int) -> None:
+    def fit_prior(self, ways: OneMapPrior | ManyMapsPrior, visited: int) -> None:
         self.ways.load_state_dict(ways.state_dict())
         self.visited.fill_(visited)
 
@@ -80,10 +80,10 @@ class GoalFeatures(BaseFeaturesExtractor):
         states, achieved, desired = (observations[key] for key in ("observation", "achieved_goal", "desired_goal"))
         return self.of(states, achieved, desired, self._told(states, achieved, desired))
 
-    def _told(self, states: Tensor, achieved: Tensor, desired: Tensor) -> Told:
-        return self.ways.tell(self.ways.code(states, achieved), self.ways.code_goals(desired))
+    def _told(self, states: Tensor, achieved: Tensor, desired: Tensor) -> PriorFeatures:
+        return self.ways.query(self.ways.code(states, achieved), self.ways.code_goals(desired))
 
-    def of(self, states: Tensor, achieved: Tensor, desired: Tensor, told: Told) -> Tensor:
+    def of(self, states: Tensor, achieved: Tensor, desired: Tensor, told: PriorFeatures) -> Tensor:
         """(..., S), (..., G), (..., G) and what the ways tell of them -> (..., F); the desired goals are broadcast."""
         own = (states[..., : self.own] - self.state_mean) / self.state_scale
         offset = (desired - achieved) / self.goal_range

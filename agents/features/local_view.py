@@ -7,14 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from thalweg.planner.data.coverage import VisitedPlaces
+from thalweg.planner.data.coverage import Coverage
 from thalweg.planner.many_maps.layout import look_up
 
 _SQUARES = 256  # of the picture along each side
 _NEAR, _FAR = (2, 0.5), (4, 1.5)  # looks to each side, and their spacing [typical moves of a step]
 
 
-class Surroundings(nn.Module):
+class LocalView(nn.Module):
     """(..., 2) goals -> (..., size): how far from any visited place the points about each are, in typical moves and at most 1.
 
     What visited places are apart from each other is taken off: their chance gaps say nothing of walls.
@@ -46,7 +46,7 @@ class Surroundings(nn.Module):
 
     def fit(self, places: NDArray, move: float) -> None:
         """Draw the picture from visited places (N, 2) and a typical move [goal units]."""
-        visited = VisitedPlaces(places)
+        visited = Coverage(places)
         margin = visited.within + 2 * move  # the border is where nobody has been
         low, high = places.min(axis=0) - margin, places.max(axis=0) + margin
         axes = [start + (np.arange(_SQUARES) + 0.5) / _SQUARES * (end - start) for start, end in zip(low, high, strict=True)]

@@ -16,7 +16,7 @@ from thalweg.planner.many_maps.layout import Layout
 
 from .batch import HerSamples
 from .goal_tolerance import GoalTest
-from .neighbours import PlaceIndex
+from .neighbours import NeighbourIndex
 
 Array = NDArray[np.floating]
 
@@ -66,7 +66,7 @@ class HerBuffer(DictReplayBuffer):
         self.last_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)  # last stored step of the same episode
         self.first_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)
         self._episode_start = np.zeros(n_envs, dtype=np.int64)
-        self._index: PlaceIndex | None = None  # of the achieved goals stored some time ago
+        self._index: NeighbourIndex | None = None  # of the achieved goals stored some time ago
         self.num_added = 0  # steps of all envs, those overwritten since among them
         self.rng = np.random.default_rng(0)
 
@@ -225,9 +225,9 @@ class HerBuffer(DictReplayBuffer):
             self._index = self._indexed()
         return self._index.some_of(maps, count, self.rng)
 
-    def _indexed(self) -> PlaceIndex:
+    def _indexed(self) -> NeighbourIndex:
         maps = self.maps[: self.num_stored].reshape(-1)
-        return PlaceIndex(self.stored("achieved_goal").reshape(len(maps), -1), maps, self.layout is not None)
+        return NeighbourIndex(self.stored("achieved_goal").reshape(len(maps), -1), maps, self.layout is not None)
 
     def content(self) -> dict[str, NDArray]:
         """All that is stored, for `restore`. Of a buffer that has wrapped, the oldest step comes first."""

@@ -19,7 +19,7 @@ def check_memory(
 ) -> None:
     """ReplayMemoryError, with the number of bytes, if a buffer of so many transitions exceeds the memory there is.
 
-    `kept`: numbers that `PlaceCodes` keeps of a transition, where the agent is trained.
+    `kept`: numbers that `EmbeddingCache` keeps of a transition, where the agent is trained.
 
     Asked before the start, since arrays take their memory only as they fill, hours later.
     """

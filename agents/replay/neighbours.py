@@ -12,7 +12,7 @@ _NEXT_TO = 8  # places among which one is drawn
 _APART = 1e6  # times the size of the world: how far apart the places of two maps are put
 
 
-class PlaceIndex:
+class NeighbourIndex:
     """Of places (N, G) in the maps with these numbers (N,); without `many_maps` all of these are 0."""
 
     def __init__(self, places: Array, maps: NDArray, many_maps: bool) -> None:

@@ -82,7 +82,7 @@ class GoalActorCritic(MultiInputPolicy):
         extractor = self.actor.features_extractor
         names = ("observation", "achieved_goal", "desired_goal")
         parts = (torch.as_tensor(observations[name], dtype=torch.float32, device=self.device) for name in names)
-        hidden = self.actor.latent_pi(extractor.of(*parts, extractor.ways.tell(*codes)))
+        hidden = self.actor.latent_pi(extractor.of(*parts, extractor.ways.query(*codes)))
         return draw(torch.cat([self.actor.mu(hidden), self.actor.log_std(hidden)], dim=1)).actions.cpu().numpy()
 
     def make_critic(self, features_extractor: Any = None) -> GoalCritic:

@@ -18,8 +18,8 @@ from torch import Tensor
 from thalweg.planner.many_maps.layout import Layout
 
 from ..config import AgentConfig
-from ..features.embedding_cache import FreshCodes, PlaceCodes
-from ..features.geodesic_prior import WaysOfOneMap
+from ..features.embedding_cache import EmbeddingCache, UncachedEmbeddings
+from ..features.geodesic_prior import OneMapPrior
 from ..finite import NotFiniteError
 from ..goal_vec_env import goal_vec_env
 from ..model_file import Place, read_learnt, read_model, write_model
@@ -31,7 +31,7 @@ from .policy import GoalActorCritic, network_settings
 from .practice import Practice
 from .pursuits import Pursuits
 from .sb3_arguments import PASSED_ON, check_policy, settings_of
-from .update import Codes, Entropy, SacUpdate
+from .update import Embeddings, Entropy, SacUpdate
 
 # Env steps in a row, at least, before there are updates: step by step, what acts pushes what learns out of the processor's
 # caches, and a training step of one env takes 6 to 8 % longer.
@@ -96,7 +96,7 @@ class GoalSAC(SAC):
         self._rounds = math.ceil(STEPS_IN_A_ROW / env.num_envs / period) * period
         room = buffer_size if buffer_size is not None else self._room_for(total_steps or 0, env.num_envs) * env.num_envs
         goal_size = spaces.flatdim(env.observation_space["desired_goal"])
-        kept = PlaceCodes.kept_of(WaysOfOneMap(goal_size)) if self.layout is None else 0
+        kept = EmbeddingCache.kept_of(OneMapPrior(goal_size)) if self.layout is None else 0
         check_memory(env.observation_space, env.action_space, room, kept, get_device(device))
         warn_of_slow_bfloat16(config.precision, str(device))
         super().__init__(
@@ -139,7 +139,7 @@ class GoalSAC(SAC):
         """Let the replay hold so many steps of each env, if it grows; ReplayMemoryError if there is no memory for them."""
         if not self._grows or num_steps <= self.replay_buffer.buffer_size:
             return
-        kept = PlaceCodes.kept_of(self.actor.features_extractor.ways) if self.layout is None else 0
+        kept = EmbeddingCache.kept_of(self.actor.features_extractor.ways) if self.layout is None else 0
         check_memory(self.observation_space, self.action_space, num_steps * self.n_envs, kept, self.device)
         self.replay_buffer.grow(num_steps)
         self.buffer_size = num_steps * self.n_envs
@@ -155,7 +155,7 @@ class GoalSAC(SAC):
         known, held = int(extractor.visited), self.replay_buffer.num_added * self.n_envs
         # of a training that goes on without what it had stored, as much must come in first as the ways are of
         if self.num_timesteps >= extractor.ways.growth * known and held >= known:
-            self._fit_ways()
+            self._fit_prior()
         optimizers = [self.actor.optimizer, self.critic.optimizer]
         self._update_learning_rate([*optimizers, self.ent_coef_optimizer] if self._learns_entropy else optimizers)
         for first in range(0, gradient_steps, _BATCHES_AT_ONCE):
@@ -283,10 +283,10 @@ class GoalSAC(SAC):
         if self._scheduled:  # a recorded update keeps its learning rate
             self.tensors_have_moved()
 
-    def _codes_of_places(self) -> Codes:
+    def _codes_of_places(self) -> Embeddings:
         ways = self.actor.features_extractor.ways
         # a place's code in many maps holds nothing that would have to be worked out
-        return PlaceCodes(self.replay_buffer, ways) if self.layout is None else FreshCodes(ways, self.device)
+        return EmbeddingCache(self.replay_buffer, ways) if self.layout is None else UncachedEmbeddings(ways, self.device)
 
     def _update(self, samples: HerSamples, batches: int = 1) -> dict[str, Tensor]:
         """One update with each of so many batches."""
@@ -308,7 +308,7 @@ class GoalSAC(SAC):
             network.features_extractor.fit(states, goals, actions, moves)
         buffer.goal_test.fit(goals, moves, self.config.arrival_moves)
 
-    def _fit_ways(self) -> None:
+    def _fit_prior(self) -> None:
         """Learn the ways over all that was visited; the seed makes a resumed training learn the same."""
         trajectories = self.replay_buffer.trajectories()
         extractors = [network.features_extractor for network in (self.actor, self.critic, self.critic_target)]
@@ -317,7 +317,7 @@ class GoalSAC(SAC):
             ways.learn(trajectories, self.num_timesteps)
         # else nothing has moved yet: the ways stay as they are until more is stored
         for extractor in extractors:
-            extractor.fit_ways(ways, self.num_timesteps)
+            extractor.fit_prior(ways, self.num_timesteps)
 
     def _sample_action(self, learning_starts: int, action_noise: Any = None, n_envs: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """As SAC does, but towards the practice goals.

@@ -23,11 +23,11 @@ class Entropy(NamedTuple):
     target: float
 
 
-class Codes(Protocol):
+class Embeddings(Protocol):
     """What the ways tell of places."""
 
     def now(self, observations: dict[str, NDArray]) -> tuple[Tensor, Tensor]:
-        """Codes of where all envs are (n_envs, code_size), and of their goals (n_envs, goal_code_size)."""
+        """Embeddings of where all envs are (n_envs, code_size), and of their goals (n_envs, goal_code_size)."""
         ...
 
     def update(self, samples: HerSamples) -> None:
@@ -39,21 +39,21 @@ class Codes(Protocol):
         ...
 
     def of(self, batch: Inputs) -> tuple[Tensor, Tensor]:
-        """Codes of where each step began and ended (2, B, code_size), and of the goals (B, goal_code_size)."""
+        """Embeddings of where each step began and ended (2, B, code_size), and of the goals (B, goal_code_size)."""
         ...
 
 
 class SacUpdate:
     """In two halves, so that a loss that is not finite can be seen before it gets into a weight.
 
-    What the features tell of a place is worked out once per place (`Codes`), networks of one shape run as one
+    What the features tell of a place is worked out once per place (`Embeddings`), networks of one shape run as one
     (`StackedNetworks`), no loss has a graph of gradients, and there are no weight gradients in the actor's pass. On a GPU, where
     at these sizes each of the hundred small operations costs its launch and nothing else, each half is one launch; learning
     rates, discount and tau are then what they were when it was recorded.
     """
 
     def __init__(
-        self, policy: GoalActorCritic, codes: Codes, entropy: Entropy, discount: float, tau: float, dtype: torch.dtype
+        self, policy: GoalActorCritic, codes: Embeddings, entropy: Entropy, discount: float, tau: float, dtype: torch.dtype
     ) -> None:
         actor = policy.actor
         self._extractor, self._codes, self._entropy = actor.features_extractor, codes, entropy
@@ -74,7 +74,7 @@ class SacUpdate:
         if at_once and self._entropy.log_weight.device.type == "cuda":
             self._first, self._second = in_one_launch(self._gradients), in_one_launch(self._steps)
 
-    def ask(self, codes: Codes) -> None:
+    def ask(self, codes: Embeddings) -> None:
         """Others from now on; `launch_anew` is needed then."""
         self._codes = codes
 
@@ -90,7 +90,7 @@ class SacUpdate:
     def _gradients(self, *parts: Tensor) -> Tensor:
         batch = Inputs(*parts)
         size = len(batch.rewards)
-        told = self._extractor.ways.tell(*self._codes.of(batch))
+        told = self._extractor.ways.query(*self._codes.of(batch))
         both = self._extractor.of(batch.states, batch.achieved, batch.desired, told)
         self._prior, next_prior = self._extractor.prior_return(both)
         both = both.to(self._actor.dtype)  # for all networks at once

@@ -9,11 +9,11 @@ from scipy.spatial import cKDTree
 Array = NDArray[np.floating]
 
 _FINEST = 1e-4  # of the visited range: the shortest stride in which a line is looked at
-LINE_SLACK = 2.0  # of `hold`, for lines: they meet places where the agent was seldom, too
+LINE_SLACK = 2.0  # of `contains`, for lines: they meet places where the agent was seldom, too
 _NEIGHBOURS = 8  # visited places that lie, in the median, within the distance at which a place counts as visited
 
 
-class VisitedPlaces:
+class Coverage:
     """Where the agent has been. A place counts as visited if it is about as near to a visited one as these are to each other."""
 
     def __init__(self, places: Array) -> None:
@@ -24,11 +24,11 @@ class VisitedPlaces:
         self._stride = max(self.within, _FINEST * float(np.ptp(places, axis=0).max()), 1e-12)
 
     def nearest(self, places: Array) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        """(N, G) -> (N,) indices of the nearest visited places, and what `hold` says."""
+        """(N, G) -> (N,) indices of the nearest visited places, and what `contains` says."""
         gaps, rows = self._tree.query(places)
         return rows, gaps < self._near(1.0)
 
-    def hold(self, places: Array, slack: float = 1.0) -> NDArray[np.bool_]:
+    def contains(self, places: Array, slack: float = 1.0) -> NDArray[np.bool_]:
         """(..., G) -> (...): may the agent be there, for all that it has seen? `slack` times as far from it counts, too."""
         gaps = self._tree.query(places, distance_upper_bound=self._near(slack))[0]
         return np.isfinite(gaps)
@@ -49,7 +49,7 @@ class VisitedPlaces:
         spacings = self._tree.query(about, k=[count])[0][:, 0] * (_NEIGHBOURS / count) ** (1 / self._tree.m)
         return gaps, spacings.clip(self.within, max(self.within, widest))[at.reshape(gaps.shape)]
 
-    def hold_lines(self, starts: Array, ends: Array) -> NDArray[np.bool_]:
+    def contains_lines(self, starts: Array, ends: Array) -> NDArray[np.bool_]:
         """(N, G), (N, G) -> (N,): may the agent be everywhere on the straight line, looked at in strides of `within`?
 
         With `LINE_SLACK` paths in the U world keep out of the walls (less than 1 % shorter than any way for 9 of 10) and within
@@ -64,6 +64,6 @@ class VisitedPlaces:
             step = np.arange(len(line)) - np.repeat(np.cumsum(counts) - counts, counts)
             along = (step / (counts[line] - 1))[:, None]
             row = rows[line]
-            open_places = self.hold(starts[row] + along * (ends[row] - starts[row]), slack=LINE_SLACK)
-            held[rows] = np.bincount(line, weights=~open_places, minlength=len(rows)) == 0
+            open_points = self.contains(starts[row] + along * (ends[row] - starts[row]), slack=LINE_SLACK)
+            held[rows] = np.bincount(line, weights=~open_points, minlength=len(rows)) == 0
         return held

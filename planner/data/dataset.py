@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from .coverage import VisitedPlaces
+from .coverage import Coverage
 from .trajectories import GoalEntries, Trajectory
 
 Array = NDArray[np.floating]
@@ -47,9 +47,9 @@ class Dataset:
         return np.concatenate([trajectory.goals for trajectory in self.trajectories])
 
     @cached_property
-    def visited(self) -> VisitedPlaces:
+    def visited(self) -> Coverage:
         """Where a generated goal may lie; its rows are those of `states`."""
-        return VisitedPlaces(self.goals)
+        return Coverage(self.goals)
 
     def lift(self, goals: Array) -> Array:
         """(N, G) generated goals -> (N, S) states: the remaining entries are those of the nearest visited state.

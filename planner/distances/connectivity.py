@@ -16,7 +16,7 @@ from ..energy.model import generator_from
 from ..experience import Experience
 from ..fitting import OnStep, adam, counted_on, descend, ignore, seeded
 from ..networks.mlp import mlp
-from ..networks.place_features import PlaceWaves
+from ..networks.place_features import FourierFeatures
 from ..networks.stored import State, reading
 from ..samplers.cvae import CvaeSampler
 from ..samplers.cvae_networks import CvaeConfig
@@ -36,7 +36,7 @@ class ConnectivityDistanceConfig:
     negatives: int = 50  # per anchor, beside the places that others of its batch reach
     hidden: int = 128
     entries: int = 32  # of the two embeddings
-    waves: int = 64  # of `PlaceWaves`
+    waves: int = 64  # of `FourierFeatures`
     train_steps: int = 1_500
     batch_size: int = 64  # anchors
     learning_rate: float = 2e-3  # falls to 0 along a cosine
@@ -57,7 +57,7 @@ class Connectivity(nn.Module):
 
     def __init__(self, goal_size: int, config: ConnectivityDistanceConfig) -> None:
         super().__init__()
-        self.places = PlaceWaves(goal_size, config.waves)
+        self.places = FourierFeatures(goal_size, config.waves)
         self.leave = mlp(self.places.size, config.hidden, 2, config.entries)
         self.arrive = mlp(self.places.size, config.hidden, 2, config.entries + 1)
         self.register_buffer("log_weights", torch.zeros(config.within))

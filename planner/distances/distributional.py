@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from ..experience import Experience
 from ..fitting import OnStep, adam, constant, descend, ignore, seeded
-from ..networks.place_features import PlaceWaves
+from ..networks.place_features import FourierFeatures
 from ..networks.stored import State, reading
 from .batching import all_pairs, in_parts, tensor_of
 
 Array = NDArray[np.floating]
 
-_WAVES = 32  # of `PlaceWaves`
+_WAVES = 32  # of `FourierFeatures`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +184,7 @@ class _Network(nn.Module):
     def __init__(self, state_size: int, goal_size: int, action_size: int, config: DistributionalDistanceConfig) -> None:
         super().__init__()
         self.sizes = {"state_size": state_size, "goal_size": goal_size, "action_size": action_size}
-        self.places = PlaceWaves(goal_size, _WAVES)
+        self.places = FourierFeatures(goal_size, _WAVES)
         self.register_buffer("state_mean", torch.zeros(state_size))
         self.register_buffer("state_scale", torch.ones(state_size))
         self.layers = nn.Sequential(

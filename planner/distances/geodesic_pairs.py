@@ -22,7 +22,7 @@ _AT_ONCE = 32  # searches: bounds memory
 
 
 @dataclass(frozen=True, eq=False)
-class ShortestWays:
+class GeodesicPairs:
     """Landmarks tell what is far and marks what is near, which is asked for most and is rare among random pairs.
 
     In a maze of 15 cells a search that ends within 20 steps costs a twentieth of one through all places, within 40 a sixth, so
@@ -42,7 +42,7 @@ class ShortestWays:
     @classmethod
     def search(
         cls, graph: csr_array, places: Array, landmarks: int, marks: int, reach: float, rng: np.random.Generator
-    ) -> ShortestWays:
+    ) -> GeodesicPairs:
         """Over a `visited_graph` of places (N, G), up to so many landmarks and marks, of these up to `reach` env steps."""
 
         def at_most(number: int) -> int:

@@ -55,7 +55,7 @@ class LocalDistanceConfig:
         return min(self.train_steps, 300 + num_places // 10)
 
 
-class LocalWays(nn.Module):
+class LocalGeodesics(nn.Module):
     """How many env steps lead from one place to another, by the offset and the part of the map's picture about the first.
 
     Nothing else of where they lie is seen, so that a corner is the same corner in every map.
@@ -98,7 +98,7 @@ class LocalWays(nn.Module):
         detour = nn.functional.softplus(1 + self.layers(self.surroundings(seen) + line)[..., 0])
         return self.far * torch.tanh(self.pace * length * detour / self.far)  # a cut-off that leaves a slope
 
-    def hold(self, pictures: Tensor, places: Tensor) -> Tensor:
+    def contains(self, pictures: Tensor, places: Tensor) -> Tensor:
         """(B, X, Y), (B, 2) -> (B,): does the picture show no more in the way there than where somebody has been?"""
         return clearest(pictures, self.layout.within(places)) <= self.most
 
@@ -117,14 +117,14 @@ class LocalDistance:
     be told from maps that were. (HTM, arXiv:2002.12336, conditions its connectivity on a picture to the same end.)
     """
 
-    network: LocalWays
+    network: LocalGeodesics
     goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
 
     @classmethod
     def fit(cls, experience: Experience, config: LocalDistanceConfig | None = None, on_step: OnStep = ignore) -> LocalDistance:
         """ValueError if nothing moves, or states show no picture of their map; DivergedError if the loss diverges."""
         config = config if config is not None else LocalDistanceConfig()
-        network = fit_local_ways(experience.trajectories, _layout_of(experience), config, experience.seed, on_step)
+        network = fit_local_geodesics(experience.trajectories, _layout_of(experience), config, experience.seed, on_step)
         return cls(network, experience.goal_of)
 
     @classmethod
@@ -155,7 +155,7 @@ class LocalDistance:
         here, there = tensor_of(self.goal_of(states)), tensor_of(goals)
         seen = self.network.see(pictures, here)
         steps = self.network(pictures[rows], seen[rows], here[rows], there).clamp(min=1.0)
-        return torch.where(self.network.hold(pictures[rows], there), steps, torch.inf).numpy()
+        return torch.where(self.network.contains(pictures[rows], there), steps, torch.inf).numpy()
 
     def state(self) -> State:
         """Weights and settings; what `from_state` reads."""
@@ -166,7 +166,7 @@ class LocalDistance:
         """OtherVersionError where they do not fit; ValueError if states show no picture of their map."""
         layout = _layout_of(experience)
         with reading("local distance"):
-            network = LocalWays(layout, LocalDistanceConfig(**settings))
+            network = LocalGeodesics(layout, LocalDistanceConfig(**settings))
             network.load_state_dict(dict(tensors))
         return cls(network.eval().requires_grad_(False), experience.goal_of)
 
@@ -177,13 +177,13 @@ def _layout_of(experience: Experience) -> Layout:
     return experience.layout
 
 
-def fit_local_ways(
+def fit_local_geodesics(
     data: Sequence[Trajectory],
     layout: Layout,
     config: LocalDistanceConfig,
     seed: int,
     on_step: OnStep = ignore,
-) -> LocalWays:
+) -> LocalGeodesics:
     """Learn from the shortest ways over what was visited in each map. ValueError if nothing moves, DivergedError as in `descend`.
 
     Few places of a map are visited, and ways over them are longer than need be, or not known at all. But surroundings repeat
@@ -195,7 +195,7 @@ def fit_local_ways(
     if step_length == 0:
         raise ValueError("no trajectory moves; there are no ways to learn")
     with seeded(seed):
-        network = LocalWays(layout, config)
+        network = LocalGeodesics(layout, config)
     network.pace.fill_(network.reach / step_length)
     states, places = (np.concatenate([getattr(trajectory, part) for trajectory in data]) for part in ("states", "goals"))
     shown = clearest(torch.as_tensor(layout.pictures(states)), layout.within(torch.as_tensor(places)))
@@ -221,7 +221,7 @@ def _visited_ways(group: Sequence[Trajectory], step_length: float) -> tuple[Arra
     return np.concatenate([trajectory.goals for trajectory in group]), visited_graph(group, step_length)[0]
 
 
-def _told_ways(picture: Array, network: LocalWays, step_length: float, rng: np.random.Generator) -> tuple[Array, csr_array]:
+def _told_ways(picture: Array, network: LocalGeodesics, step_length: float, rng: np.random.Generator) -> tuple[Array, csr_array]:
     """Places all over a map, and the links between them of which the network can be surest."""
     goal_of = GoalEntries((0, 1))
     state = np.concatenate([np.zeros(2, np.float32), picture.ravel()])
@@ -244,7 +244,7 @@ def _near_pairs(
 
 
 def _train(
-    network: LocalWays,
+    network: LocalGeodesics,
     pairs: tuple[Array, NDArray[np.intp], Array, Array, Array],
     train_steps: int,
     rng: np.random.Generator,

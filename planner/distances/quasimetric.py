@@ -15,10 +15,10 @@ from ..data.trajectories import Trajectory
 from ..experience import Experience
 from ..fitting import OnStep, adam, descend, ignore, seeded
 from ..graph.visited_graph import visited_graph
-from ..networks.place_features import PlaceGrids, PlaceWaves
+from ..networks.place_features import FourierFeatures, GridFeatures
 from ..networks.stored import State, reading, with_sizes
 from .batching import in_parts
-from .geodesic_pairs import ShortestWays
+from .geodesic_pairs import GeodesicPairs
 
 Array = NDArray[np.floating]
 
@@ -32,8 +32,8 @@ class QuasimetricDistanceConfig:
     hidden: int = 128
     groups: int = 16  # the distance is the largest of so many ...
     entries: int = 8  # ... one-sided city-block distances over so many entries
-    waves: int = 128  # of `PlaceWaves`
-    features: int = 8  # of each of the `PlaceGrids`
+    waves: int = 128  # of `FourierFeatures`
+    features: int = 8  # of each of the `GridFeatures`
     landmarks: int = 128  # visited places from and to which shortest ways through all others are searched, at most ...
     marks: int = 1_024  # ... and ways to and from what is within `reach`
     reach: float = 60.0  # env steps; beyond a link of a plan, so that what is behind a wall is told from what is near
@@ -59,8 +59,8 @@ class Quasimetric(nn.Module):
     def __init__(self, goal_size: int, config: QuasimetricDistanceConfig) -> None:
         super().__init__()
         self.shape = config.groups, config.entries
-        self.waves = PlaceWaves(goal_size, config.waves)
-        self.grids = PlaceGrids(goal_size, config.features)
+        self.waves = FourierFeatures(goal_size, config.waves)
+        self.grids = GridFeatures(goal_size, config.features)
         self.layers = nn.Sequential(
             nn.Linear(self.waves.size + self.grids.size, config.hidden),
             nn.SiLU(),
@@ -206,12 +206,12 @@ def fit_quasimetric(
     rng = np.random.default_rng(seed)
     places = np.concatenate([trajectory.goals for trajectory in data])
     graph, step_length = visited_graph(data)
-    ways = ShortestWays.search(graph, places, config.landmarks, config.marks, config.reach, rng)
+    ways = GeodesicPairs.search(graph, places, config.landmarks, config.marks, config.reach, rng)
     with seeded(seed):
         network = Quasimetric(places.shape[1], config)
     if start is not None:
         network.load_state_dict(start.state_dict())
-    if start is None or not start.grids.hold(places):
+    if start is None or not start.grids.contains(places):
         network.fit(places, step_length)
     _train(network, places, ways, config, rng, on_step)
     return network.eval().requires_grad_(False)
@@ -220,7 +220,7 @@ def fit_quasimetric(
 def _train(
     network: Quasimetric,
     places: Array,
-    ways: ShortestWays,
+    ways: GeodesicPairs,
     config: QuasimetricDistanceConfig,
     rng: np.random.Generator,
     on_step: OnStep,

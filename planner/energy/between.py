@@ -21,7 +21,7 @@ Array = NDArray[np.floating]
 STRATA = 25  # fractions of the way at which states are drawn
 _JITTER = 0.1  # of the way from one of them to the next
 _NO_PICTURE = np.zeros(0, dtype=np.float32)
-POINTS_PER_WAY = 8  # in maps: the costs of a map's ways serve all points of one way
+POINTS_PER_PATH = 8  # in maps: the costs of a map's ways serve all points of one way
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +80,9 @@ class BetweenModel:
         if pictures.shape != (len(paths), layout.size):
             raise ValueError(f"pictures must be ({len(paths)}, {layout.size}), one per path, got {pictures.shape}")
         proposal = ProposalConfig(box=1.0, kernels=0.0, learned=0.0)
-        ways = POINTS_PER_WAY * max(1, config.batch_size // POINTS_PER_WAY)
+        ways = POINTS_PER_PATH * max(1, config.batch_size // POINTS_PER_PATH)
         noise = 0.0  # what lies in a wall must not be taken for the way
-        config = replace(config, proposal=proposal, latents=1, points_per_way=POINTS_PER_WAY, batch_size=ways, noise=noise)
+        config = replace(config, proposal=proposal, latents=1, points_per_way=POINTS_PER_PATH, batch_size=ways, noise=noise)
         ranges = np.concatenate([area, area, [[0.0], [1.0]], np.repeat([[0.0], [1.0]], layout.size, axis=1)], axis=1)
         model = make_model(2, 5 + layout.size, area, ranges, config, between=True, seed=seed, shape=layout.shape)
         _train(model, paths, weights, pictures, seed, on_step)
@@ -92,7 +92,7 @@ class BetweenModel:
         """(N, G) points, (G,), (G,), (U,) fractions in [0, 1] -> (U, N) energies [nats]."""
         return self.model.energies(points, self.contexts(start, goal, fractions, picture))
 
-    def way_energies(
+    def path_energies(
         self,
         points: Array,
         start: Array,
@@ -120,24 +120,24 @@ class BetweenModel:
     ) -> Array:
         """(G,), (G,) -> (num_samples, G), in equal numbers (to rounding) from even fractions of the way, in random order."""
         strata = min(STRATA, max(num_samples, 1))
-        ways = self.sample_ways(start, goal, max(-(-num_samples // strata), 1), strata, config, rng, picture)
+        ways = self.sample_paths(start, goal, max(-(-num_samples // strata), 1), strata, config, rng, picture)
         rng.shuffle(ways)
         whole = ways[:-1].reshape(-1, ways.shape[-1])
         points = np.concatenate([whole, ways[-1, rng.permutation(strata)[: num_samples - len(whole)]]])
         return rng.permutation(points)
 
     @torch.no_grad()
-    def sample_ways(
+    def sample_paths(
         self,
         start: Array,
         goal: Array,
-        num_ways: int,
+        num_paths: int,
         strata: int,
         config: SamplingConfig,
         rng: np.random.Generator,
         picture: Array = _NO_PICTURE,
     ) -> Array:
-        """(G,), (G,) -> (num_ways, strata, G): points at even fractions of the way, all of one way with the same latent z.
+        """(G,), (G,) -> (num_paths, strata, G): points at even fractions of the way, all of one way with the same latent z.
 
         The k-th of n fractions is k / (n + 1), give or take a tenth of 1 / (n + 1): drawn anywhere in its stratum, a few nodes
         might leave most of the way to one link.
@@ -146,13 +146,13 @@ class BetweenModel:
         fractions = (np.arange(1, strata + 1) + rng.uniform(-_JITTER, _JITTER, strata)) / (strata + 1)
         context = self.model.see(self.contexts(start, goal, fractions, picture))
         log_prior = self.model.network.log_prior(context[:1])[0]
-        kinds = torch.multinomial(log_prior.exp(), num_ways, replacement=True, generator=generator)
+        kinds = torch.multinomial(log_prior.exp(), num_paths, replacement=True, generator=generator)
         ways = []
         for kind, count in enumerate(kinds.bincount().tolist()):
             if count:
                 drawn = self.model.draw(self._energy_of(kind), context, count, config, generator)
                 ways.append(drawn.points.movedim(0, 1))  # systematic draws: each way takes the next of every stratum
-        return self.model.denormalise(torch.cat(ways)[torch.randperm(num_ways, generator=generator)])
+        return self.model.denormalise(torch.cat(ways)[torch.randperm(num_paths, generator=generator)])
 
     def contexts(self, start: Array, goal: Array, fractions: Array, picture: Array = _NO_PICTURE) -> Array:
         """(G,), (G,), (U,), (P,) -> (U, 2 G + 1 + P)"""
@@ -166,10 +166,10 @@ class BetweenModel:
 def _train(model: EnergyModel, paths: Array, weights: Array, pictures: Array, seed: int, on_step: OnStep) -> None:
     points, chances = model.normalise(paths), torch.as_tensor(weights)
     seen = 2 * torch.as_tensor(pictures, dtype=torch.float32) - 1  # (N, P), or (N, 0)
-    per_way = model.config.points_per_way
+    per_path = model.config.points_per_way
 
     def draw(count: int, generator: torch.Generator) -> Batch:
-        row = torch.multinomial(chances, count // per_way, replacement=True, generator=generator).repeat_interleave(per_way)
+        row = torch.multinomial(chances, count // per_path, replacement=True, generator=generator).repeat_interleave(per_path)
         fraction = torch.rand(len(row), generator=generator)
         context = torch.cat([points[row, 0], points[row, -1], 2 * fraction[:, None] - 1, seen[row]], dim=1)
         return Batch(point_at(points[row], fraction)[:, None], context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..many_maps.value_iteration import WayFeatures, square_of
+from ..many_maps.value_iteration import PathFeatures, cell_of
 from ..networks.mlp import mlp
 
 _MOST = 8.0  # squares up to which it is told how far a place lies before or behind u
@@ -14,7 +14,7 @@ _MOST = 8.0  # squares up to which it is told how far a place lies before or beh
 class LayoutEnergyNetwork(nn.Module):
     """E(x | start, goal, u, picture); to the eyes of an `EnergyModel` an `EnergyNetwork` without latents.
 
-    Of x it sees what its square is to the way (`WayFeatures`), how far before or behind u that lies, and where in it x is.
+    Of x it sees what its square is to the way (`PathFeatures`), how far before or behind u that lies, and where in it x is.
     """
 
     shape: Tensor  # (2,) of the picture
@@ -25,8 +25,8 @@ class LayoutEnergyNetwork(nn.Module):
         self.context_size = context_size
         self.register_buffer("shape", torch.tensor(shape))
         self.picture = shape
-        self.ways = WayFeatures()
-        self.layers = mlp(WayFeatures.size + 3 + 4, hidden, layers, 1)
+        self.ways = PathFeatures()
+        self.layers = mlp(PathFeatures.size + 3 + 4, hidden, layers, 1)
 
     def each(self, candidates: Tensor, context: Tensor) -> Tensor:
         """(B, N, 2) in [-1, 1] over the picture, (B, C) -> (B, 1, N)"""
@@ -39,7 +39,7 @@ class LayoutEnergyNetwork(nn.Module):
         # the rows of one way follow each other, and only their fractions differ
         scenes, way = torch.unique_consecutive(torch.cat([context[:, :4], context[:, 5:]], dim=1), dim=0, return_inverse=True)
         features = self.ways((scenes[:, 4:].unflatten(1, self.picture) + 1) / 2, scenes[:, :4].unflatten(1, (2, 2)))
-        square, place = square_of(candidates, self.picture)
+        square, place = cell_of(candidates, self.picture)
         told = features[way[:, None], square]  # (B, N, size)
         late = told[..., :1] - fraction
         squares = (late * told[..., 3:4].expm1()).clamp(-_MOST, _MOST)

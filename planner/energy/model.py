@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..networks.place_features import PlaceGrids
+from ..networks.place_features import GridFeatures
 from ..networks.stored import State, reading
 from .config import EnergyArchitecture, EnergyConfig, SamplingConfig
 from .layout_network import LayoutEnergyNetwork
@@ -42,7 +42,7 @@ class EnergyModel(nn.Module):
         super().__init__()
         size, context_size, between = architecture.size, architecture.context_size, architecture.between
         self.config, self.architecture = config, architecture
-        self.places = PlaceGrids(size, architecture.features) if architecture.features else None
+        self.places = GridFeatures(size, architecture.features) if architecture.features else None
         self.network: EnergyNetwork | LayoutEnergyNetwork
         seen = context_size if self.places is None else context_size + 2 * self.places.size
         if architecture.picture is not None:

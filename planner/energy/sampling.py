@@ -1,4 +1,4 @@
-"""Ways to draw points from an energy; batched over contexts, all randomness from the generator.
+"""How to draw points from an energy; batched over contexts, all randomness from the generator.
 
 Each sampler is called as `sampler(energy, proposal, context, num_samples, generator)`; the energy is relative to that of the
 proposal's learned part, where it has one (`ProposalGiven.base`).

@@ -158,7 +158,7 @@ def near_goals(
     return along_a_trajectory if true_steps is None else with_truth
 
 
-def told_goals(
+def predicted_goals(
     distance: DistanceModel, layout: Layout, max_steps: int
 ) -> Callable[[Array, Array, np.random.Generator], tuple[Array, float]]:
     """As `near_goals`, where maps are many: anywhere in the state's map, and the reference is what the distance says.

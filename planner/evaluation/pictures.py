@@ -31,14 +31,14 @@ class Valley:
 
 
 def energy_valley(between: BetweenModel, start: Array, goal: Array, picture: Array, resolution: int = 80) -> Valley:
-    """The energy valley from start to goal (2-D goals): -log of the density of the whole path, see `way_energies`.
+    """The energy valley from start to goal (2-D goals): -log of the density of the whole path, see `path_energies`.
 
     `picture`: of the map, as `Experience.picture` gives it.
     """
     low, high = between.model.low.numpy(), between.model.high.numpy()
     columns, rows = (np.linspace(low[i], high[i], resolution) for i in (0, 1))
     grid = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
-    energies = between.way_energies(grid, start, goal, np.random.default_rng(0), picture=picture)
+    energies = between.path_energies(grid, start, goal, np.random.default_rng(0), picture=picture)
     return Valley(columns, rows, energies.reshape(resolution, resolution))
 
 

@@ -1,4 +1,4 @@
-"""Where the agent has been, or nearly, as squares, and what it costs to drive there: the nearer to the rest the more."""
+"""Where the agent has been, or nearly, as cells, and what it costs to drive there: the nearer to the rest the more."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from scipy.ndimage import distance_transform_edt, map_coordinates
 from scipy.sparse import coo_array, csr_array
 from scipy.spatial import cKDTree
 
-from ..data.coverage import LINE_SLACK, VisitedPlaces
+from ..data.coverage import LINE_SLACK, Coverage
 from ..goal_space import GoalSpace
 
 Array = NDArray[np.floating]
 
-# sides of the squares, at least and at most [typical moves of a step]
+# sides of the cells, at least and at most [typical moves of a step]
 _SIDE, _WIDEST_SIDE = 0.3, 1.0
-_MOST_SQUARES = 1_000_000
-_FINER = 3  # looks at a square along each side, to tell where nobody has been
+_MOST_CELLS = 1_000_000
+_FINER = 3  # looks at a cell along each side, to tell where nobody has been
 _WIDEST_GAP = 1.5  # where visits are farther apart than this, they are taken to be no farther [typical moves]
 _WALL = 1e6  # costs of a unit of length where nobody has been
 _SHORTEST_PIECE = 16  # points of a line that a chord takes the place of
@@ -29,27 +29,27 @@ _ROUNDS = 2  # once through all lengths of pieces, and once again
 
 
 @dataclass(frozen=True, eq=False)
-class Squares:
+class OccupancyGrid:
     costs: Array  # (X, Y, ...) of a unit of length: 1 in the open, more near to where nobody has been, 1e6 there
     low: Array  # (G,) centre of the first [goal units]
     side: float  # goal units
 
     @classmethod
-    def over(cls, visited: VisitedPlaces, places: Array, move: float, clearance: float, weight: float) -> Squares | None:
-        """(M, G) visited places, a typical move and the clearance that is wanted [goal units] -> Squares.
+    def over(cls, visited: Coverage, places: Array, move: float, clearance: float, weight: float) -> OccupancyGrid | None:
+        """(M, G) visited places, a typical move and the clearance that is wanted [goal units] -> OccupancyGrid.
 
         A unit of length costs 1 + weight (1 - clearance / wanted)^2 where the clearance is less than is wanted. None where goals
-        have more than three entries, or the world is too wide for so small squares.
+        have more than three entries, or the world is too wide for so small cells.
         """
         if not GoalSpace(places.shape[1]).has_cells:
             return None
         margin = LINE_SLACK * visited.within + 2 * move  # the border is where nobody has been
         low, spans = places.min(axis=0) - margin, np.ptp(places, axis=0) + 2 * margin
-        side = max(_SIDE * move, float((np.prod(spans) / _MOST_SQUARES) ** (1 / len(spans))))
+        side = max(_SIDE * move, float((np.prod(spans) / _MOST_CELLS) ** (1 / len(spans))))
         if side > _WIDEST_SIDE * move:
             return None
         shape = np.ceil(spans / side).astype(int) + 1
-        # looked at once a square, it would matter how squares lie to a wall
+        # looked at once a cell, it would matter how cells lie to a wall
         finer = side / _FINER
         been = _been(visited, low + finer * np.moveaxis(np.indices(_FINER * shape), 0, -1), finer, _WIDEST_GAP * move)
         middle = tuple([slice(None, None, _FINER)] * len(shape))
@@ -79,9 +79,9 @@ class Squares:
 
     @cached_property
     def links(self) -> csr_array:
-        """(N, N) costs between free squares next to each other [sides].
+        """(N, N) costs between free cells next to each other [sides].
 
-        In a plane a square has sixteen neighbours, those a knight's move away among them: a path over them is at most 2.8 %
+        In a plane a cell has sixteen neighbours, those a knight's move away among them: a path over them is at most 2.8 %
         longer than the straight line, over eight 8.2 %.
         """
         number = np.full(self.free.shape, -1)
@@ -113,7 +113,7 @@ class Squares:
     def pulled_straight(self, line: Array) -> Array:
         """(P, G) -> (P, G): chords in place of the line's pieces, wherever they cost less and meet no wall.
 
-        A path over squares has sixteen directions, and bends where a straight line would do. First the whole line is tried, then
+        A path over cells has sixteen directions, and bends where a straight line would do. First the whole line is tried, then
         its halves, its quarters and so on, and each time pieces that begin half a piece later, and such as end where the line
         does (Birkhoff's curve shortening, 1917).
         """
@@ -127,19 +127,19 @@ class Squares:
                     rows = starts[:, None] + np.arange(span + 1)
                     own = line[rows]
                     chords = own[:, :1] + shares * (own[:, -1:] - own[:, :1])
-                    taken = (self.cost_of(chords) < self.cost_of(own)) & self.hold(chords).all(axis=-1)
+                    taken = (self.cost_of(chords) < self.cost_of(own)) & self.contains(chords).all(axis=-1)
                     line[rows[taken]] = chords[taken]
                 pieces *= 2
         return line
 
-    def hold(self, places: Array) -> NDArray[np.bool_]:
-        """(..., G) -> (...): are they in free squares?"""
+    def contains(self, places: Array) -> NDArray[np.bool_]:
+        """(..., G) -> (...): are they in free cells?"""
         at = np.rint((places - self.low) / self.side).astype(np.intp)
         inside = ((at >= 0) & (at < self.free.shape)).all(axis=-1)
         return inside & self.free[tuple(np.moveaxis(at.clip(0, np.array(self.free.shape) - 1), -1, 0))]
 
 
-def _been(visited: VisitedPlaces, places: Array, spacing: float, widest: float) -> NDArray[np.bool_]:
+def _been(visited: Coverage, places: Array, spacing: float, widest: float) -> NDArray[np.bool_]:
     """(X, Y, ..., G) places so far from each other -> (X, Y, ...): has the agent been there, for all that visits tell?
 
     Where visits are sparse, gaps between them are no walls: there each tells of places farther away, as far as visits are

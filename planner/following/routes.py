@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
-from ..data.coverage import VisitedPlaces
+from ..data.coverage import Coverage
 from ..data.points import resample_by_arc_length
 from ..data.trajectories import typical_step, typical_turn
 from ..experience import Experience
 from ..graph.search import trace
-from .occupancy_grid import Squares
+from .occupancy_grid import OccupancyGrid
 
 Array = NDArray[np.floating]
 
 _LEAST_AHEAD = 2.5  # typical moves: the agent has learnt (`AgentConfig.arrival_moves`) that what is 2 away may count as reached
-_ENDS = 2.0  # how far start and waypoints may be from the nearest square [typical moves]
+_ENDS = 2.0  # how far start and waypoints may be from the nearest cell [typical moves]
 _SPACING = 0.2  # of a route's points [typical moves]
 _WINDOW = 15  # points ahead among which somebody's place on a route is looked for
 
@@ -80,7 +80,7 @@ class Route:
 
 @dataclass(frozen=True, eq=False)
 class Routes:
-    """Ways over squares in which the agent has been, or nearly.
+    """Paths over cells in which the agent has been, or nearly.
 
     An agent that is handed one waypoint after the other heads for each as fast as it can, and is carried into the wall
     behind it: in a maze with corridors three steps wide a third of its steps touched a wall, and it took 1.3 times the
@@ -92,14 +92,14 @@ class Routes:
     route is the cheapest path through all of these, pulled straight where that costs less.
     """
 
-    squares: Squares
+    cells: OccupancyGrid
     move: float  # typical, of a step [goal units]
     look_ahead: float  # how far ahead on a route the agent's goal is [typical moves]
     config: RouteConfig
 
     @classmethod
     def fit(cls, experience: Experience, config: RouteConfig | None = None) -> Routes | None:
-        """None where goals have more than three entries, or the world is too wide for so small squares, or nothing moves."""
+        """None where goals have more than three entries, or the world is too wide for so small cells, or nothing moves."""
         move = typical_step(experience.trajectories)
         if move == 0:
             return None
@@ -107,31 +107,31 @@ class Routes:
         return cls.over(experience.visited, experience.goals.astype(np.float64), move, turn, config)
 
     @classmethod
-    def over(cls, visited: VisitedPlaces, places: Array, move: float, turn: float, config: RouteConfig) -> Routes | None:
+    def over(cls, visited: Coverage, places: Array, move: float, turn: float, config: RouteConfig) -> Routes | None:
         """(M, G) visited places, a typical move [goal units] and a typical turn [env steps]; None as in `fit`."""
-        squares = Squares.over(visited, places, move, config.clearance * turn * move, config.weight)
-        return None if squares is None else cls(squares, move, max(config.ahead * turn, _LEAST_AHEAD), config)
+        cells = OccupancyGrid.over(visited, places, move, config.clearance * turn * move, config.weight)
+        return None if cells is None else cls(cells, move, max(config.ahead * turn, _LEAST_AHEAD), config)
 
     def through(self, places: Array, steps: Array) -> Route | None:
         """(K + 1, G) start, waypoints and goal, (K,) predicted env steps from each to the next -> Route.
 
-        To the last of these that squares near the links join to the start; None where there is none.
+        To the last of these that cells near the links join to the start; None where there is none.
         """
         near = self._near_links(places, steps)
         if len(near) == 0:
             return None
-        next_square = self.squares.tree.query(places, distance_upper_bound=_ENDS * self.move)[1]  # N: none
-        next_to = np.searchsorted(near, next_square).clip(max=len(near) - 1)
-        found = near[next_to] == next_square
+        next_cell = self.cells.tree.query(places, distance_upper_bound=_ENDS * self.move)[1]  # N: none
+        next_to = np.searchsorted(near, next_cell).clip(max=len(near) - 1)
+        found = near[next_to] == next_cell
         if not found[0]:
             return None
-        lengths, before = dijkstra(self.squares.links[near][:, near], indices=next_to[0], return_predecessors=True)
+        lengths, before = dijkstra(self.cells.links[near][:, near], indices=next_to[0], return_predecessors=True)
         joined = [k for k in range(1, len(places)) if found[k] and np.isfinite(lengths[next_to[k]])]
         if not joined:
             return None
-        line = self.squares.centres[near[trace(before, next_to[0], next_to[joined[-1]])]]
+        line = self.cells.centres[near[trace(before, next_to[0], next_to[joined[-1]])]]
         line = np.vstack([places[:1], line[1:-1], places[joined[-1]]])
-        points = self._spaced(self.squares.pulled_straight(self._spaced(line)))
+        points = self._spaced(self.cells.pulled_straight(self._spaced(line)))
         marks = cKDTree(points).query(places[1 : joined[-1] + 1])[1]
         marks[-1] = len(points) - 1
         return Route(points, np.maximum.accumulate(marks), self.look_ahead, complete=joined[-1] == len(steps))
@@ -142,16 +142,16 @@ class Routes:
         return resample_by_arc_length(line, max(2, math.ceil(length / (_SPACING * self.move)) + 1))
 
     def _near_links(self, places: Array, steps: Array) -> NDArray[np.intp]:
-        """-> indices of all squares in the ellipse of a link."""
+        """-> indices of all cells in the ellipse of a link."""
         starts, ends = places[:-1], places[1:]
         straight = np.linalg.norm(ends - starts, axis=1) / self.move
         longest = (np.maximum(steps, straight) * self.config.longer + self.config.wider) * self.move
-        near = np.zeros(len(self.squares.centres), dtype=bool)
+        near = np.zeros(len(self.cells.centres), dtype=bool)
         for start, end, most in zip(starts, ends, longest, strict=True):
-            if most > 2 * self.squares.diameter:  # all squares, unless start or end is far from them
-                return np.arange(len(self.squares.centres))
-            squares = np.array(self.squares.tree.query_ball_point((start + end) / 2, most / 2), dtype=np.intp)
-            centres = self.squares.centres[squares]
+            if most > 2 * self.cells.diameter:  # all cells, unless start or end is far from them
+                return np.arange(len(self.cells.centres))
+            cells = np.array(self.cells.tree.query_ball_point((start + end) / 2, most / 2), dtype=np.intp)
+            centres = self.cells.centres[cells]
             by_way_of = np.linalg.norm(centres - start, axis=1) + np.linalg.norm(centres - end, axis=1)
-            near[squares[by_way_of <= most]] = True
+            near[cells[by_way_of <= most]] = True
         return np.flatnonzero(near)

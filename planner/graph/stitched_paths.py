@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import dijkstra
 
-from ..data.coverage import VisitedPlaces
+from ..data.coverage import Coverage
 from ..data.points import resample_by_arc_length, spread_points
 from ..data.trajectories import GoalEntries, Trajectory, typical_step
 from ..many_maps.layout import Layout
@@ -51,7 +51,7 @@ def training_paths(
 
     `on_step(done)` is told of each search and each round of straightening, `NUM_STEPS` of them at most.
     """
-    visited = VisitedPlaces(np.concatenate([trajectory.goals for trajectory in trajectories]))
+    visited = Coverage(np.concatenate([trajectory.goals for trajectory in trajectories]))
     stitched = stitched_paths(trajectories, distance, goal_of, visited, max_edge, stride, _STITCHED, rng, on_step)
     pieces, weights = hindsight_paths(trajectories, distance, _PIECES, _SHARPNESS, rng)
     paths = straightened(
@@ -62,7 +62,7 @@ def training_paths(
 
 def straightened(
     paths: Array,
-    visited: VisitedPlaces,
+    visited: Coverage,
     rng: np.random.Generator,
     rounds: int = _ROUNDS,
     on_step: Callable[[int], None] = lambda done: None,
@@ -79,7 +79,7 @@ def straightened(
         first, end = np.sort(rng.choice(last, size=2, replace=False))
         taken = np.linalg.norm(np.diff(paths[:, first : end + 1], axis=1), axis=2).sum(axis=1)
         rows = np.flatnonzero(np.linalg.norm(paths[:, end] - paths[:, first], axis=1) < (1 - _LEAST_GAIN) * taken)
-        rows = rows[visited.hold_lines(paths[rows, first], paths[rows, end])]
+        rows = rows[visited.contains_lines(paths[rows, first], paths[rows, end])]
         along = np.linspace(0, 1, end - first + 1)[:, None]
         paths[rows, first : end + 1] = paths[rows, first, None] + along * (paths[rows, end] - paths[rows, first])[:, None]
     return np.stack([resample_by_arc_length(path, last) for path in paths])
@@ -116,7 +116,7 @@ def stitched_paths(
     trajectories: Sequence[Trajectory],
     distance: DistanceModel,
     goal_of: GoalEntries,
-    visited: VisitedPlaces,
+    visited: Coverage,
     max_edge: float,
     stride: float,
     num_paths: int,
@@ -174,7 +174,7 @@ def _paths_through(
     states: Array,
     distance: DistanceModel,
     goal_of: GoalEntries,
-    visited: VisitedPlaces,
+    visited: Coverage,
     max_edge: float,
     stride: float,
     num_paths: int,
@@ -203,7 +203,7 @@ def _paths_through(
         here, there = here[new], there[new]
         tried[here, there] = True
         closed = np.zeros(costs.shape, dtype=bool)
-        closed[here, there] = ~visited.hold_lines(goals[here], goals[there])
+        closed[here, there] = ~visited.contains_lines(goals[here], goals[there])
         if not closed.any():
             break
         costs[closed] *= _CLOSED

@@ -44,7 +44,7 @@ class ValueMaps(nn.Module):
         return values
 
 
-class WayFeatures(nn.Module):
+class PathFeatures(nn.Module):
     """What every square of a picture is to the way from a start to a goal.
 
     By how much the way through it is dearer than the cheapest, which share of that way lies before it, how dear the cheapest is,
@@ -61,7 +61,7 @@ class WayFeatures(nn.Module):
     def forward(self, pictures: Tensor, ends: Tensor) -> Tensor:
         """(B, X, Y), (B, 2, 2) start and goal in [-1, 1] over the picture -> (B, X Y, size): the share is entry 0, log1p of the
         cheapest way's cost entry 3."""
-        squares = square_of(ends, pictures.shape[1:])[0]
+        squares = cell_of(ends, pictures.shape[1:])[0]
         from_start, to_goal = self.maps(pictures, squares).flatten(2).unbind(1)  # (B, X Y) each
         whole = from_start.gather(1, squares[:, 1:])
         detour = (from_start + to_goal - whole).clamp(min=0)
@@ -70,7 +70,7 @@ class WayFeatures(nn.Module):
         return torch.cat([torch.stack(told, dim=-1), self.around(pictures[:, None]).flatten(2).movedim(1, 2)], dim=-1)
 
 
-def square_of(places: Tensor, shape: tuple[int, ...] | torch.Size) -> tuple[Tensor, Tensor]:
+def cell_of(places: Tensor, shape: tuple[int, ...] | torch.Size) -> tuple[Tensor, Tensor]:
     """(..., 2) in [-1, 1] over a picture (X, Y) -> (...) the index of each place's square, (..., 2) where in it, -1 to 1."""
     counts = places.new_tensor(tuple(shape))
     scaled = (places + 1) / 2 * counts
@@ -79,7 +79,7 @@ def square_of(places: Tensor, shape: tuple[int, ...] | torch.Size) -> tuple[Tens
     return index, (2 * (scaled - square) - 1).clamp(-1.5, 1.5)
 
 
-def square_centres(shape: tuple[int, ...] | torch.Size) -> Tensor:
+def cell_centres(shape: tuple[int, ...] | torch.Size) -> Tensor:
     """(X, Y) -> (X Y, 2) in [-1, 1] over the picture"""
     axes = [(torch.arange(count) + 0.5) / count * 2 - 1 for count in shape]
     return torch.cartesian_prod(*axes)

@@ -16,7 +16,7 @@ _SQUARES = 3.0, 6.0, 12.0, 24.0  # typical steps of the agent along a square's s
 _PER_GRID = 128**2  # squares of the finest grid, at most
 
 
-class PlaceWaves(nn.Module):
+class FourierFeatures(nn.Module):
     """(..., G) goals -> (..., size): where they lie in the visited range, and waves of that in random directions.
 
     A network that is given coordinates alone draws walls as smooth slopes. Random Fourier features (arXiv:2006.10739) down
@@ -62,7 +62,7 @@ class PlaceWaves(nn.Module):
         return torch.cat([linear, cosines * self.frequencies, -sines * self.frequencies], dim=-1)
 
 
-class PlaceGrids(nn.Module):
+class GridFeatures(nn.Module):
     """(..., G) goals -> (..., size): what has been learnt about the squares that they lie in, at several scales.
 
     Each corner of a square has features of its own, and between corners these change linearly (multiresolution grids,
@@ -116,7 +116,7 @@ class PlaceGrids(nn.Module):
         self.sides.copy_(torch.maximum(wished, span.clamp(min=1e-6) / self.last))
         self.low.copy_(low - (self._extents() - span).clamp(min=0.0) / 2)
 
-    def hold(self, goals: NDArray) -> bool:
+    def contains(self, goals: NDArray) -> bool:
         """Do all (N, G) lie within the squares? Always, where there are none."""
         if not self._lengths:
             return True

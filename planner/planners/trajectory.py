@@ -49,7 +49,7 @@ class TrajectoryPlannerConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class PlaceSequence:
+class GoalSequence:
     """Places from a start to a goal, and what their steps cost."""
 
     places: Array  # (H + 1, D)
@@ -133,7 +133,7 @@ class TrajectoryPlanner:
         steps = np.full(len(edges), self.energy.config.stride, dtype=np.float32)
         return Plan(waypoints, steps, waypoints, edges)
 
-    def best_sequence(self, start: Array, goal: Array, rng: np.random.Generator) -> PlaceSequence:
+    def best_sequence(self, start: Array, goal: Array, rng: np.random.Generator) -> GoalSequence:
         """(D,), (D,) -> the best sequence found, possible or not. The horizon grows until one is, `rounds` times at most."""
         guesses = self._guesses(start, goal, rng)
         horizon = max(2, int(np.ceil(self.config.slack * self._steps_along(guesses[0]))))
@@ -168,7 +168,7 @@ class TrajectoryPlanner:
         return float(lengths.sum() / self.energy.pace)
 
     @torch.no_grad()
-    def _optimise(self, guesses: list[Array], horizon: int, rng: np.random.Generator) -> PlaceSequence:
+    def _optimise(self, guesses: list[Array], horizon: int, rng: np.random.Generator) -> GoalSequence:
         """Lines of any number of places -> the best sequence of `horizon` steps that comes of them, or is one of them."""
         config, energy = self.config, self.energy
         width = energy.width.numpy()
@@ -186,12 +186,12 @@ class TrajectoryPlanner:
         every = torch.cat([better, sequences])
         links = energy(every[:, :-1], every[:, 1:])
         ranked = [
-            PlaceSequence(places, own, float(energy.tries(own).sum()), bool((own <= float(energy.limit)).all()))
+            GoalSequence(places, own, float(energy.tries(own).sum()), bool((own <= float(energy.limit)).all()))
             for places, own in zip(every.numpy(), links.numpy(), strict=True)
         ]
         return min(ranked, key=_rank)
 
 
-def _rank(sequence: PlaceSequence) -> tuple[bool, float, float]:
+def _rank(sequence: GoalSequence) -> tuple[bool, float, float]:
     """Possible before cheap before likely."""
     return not sequence.is_possible, sequence.tries, float(sequence.energies.sum())

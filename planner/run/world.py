@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evaluation.audit import Drives, drive, near_goals, told_goals
+from ..evaluation.audit import Drives, drive, near_goals, predicted_goals
 from ..experience import Experience
 from ..progress import Progress, silent
 from ..protocols import EnvMaker, GoalPolicy
@@ -57,7 +57,7 @@ class RunWorld:
         if experience.layout is None:
             choose_goal = near_goals(experience.trajectories, LONGEST_DRIVE, None)
         else:
-            choose_goal = told_goals(experience.distance, experience.layout, LONGEST_DRIVE)
+            choose_goal = predicted_goals(experience.distance, experience.layout, LONGEST_DRIVE)
         try:
             with self.progress("drives to goals nearby", NUM_DRIVES) as on_step:
                 return drive(self.agent, env, choose_goal, NUM_DRIVES, _DRIVE_SEED, on_step)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.trajectories import typical_step
-from ..energy.between import POINTS_PER_WAY, point_at
+from ..energy.between import POINTS_PER_PATH, point_at
 from ..energy.model import generator_from
 from ..experience import Experience
 from ..fitting import OnStep, adam, descend, ignore, seeded
@@ -46,12 +46,12 @@ class CvaeSampler:
             model = Cvae(experience.goals.shape[1], config) if layout is None else LayoutCvae(layout, config)
         if isinstance(model, LayoutCvae):
             paths, pictures = experience.paths_in_maps()
-            weights, per_way = np.ones(len(paths), np.float32), POINTS_PER_WAY
+            weights, per_path = np.ones(len(paths), np.float32), POINTS_PER_PATH
         else:
-            (paths, weights), per_way = experience.paths(), 1
+            (paths, weights), per_path = experience.paths(), 1
             pictures = np.zeros((len(paths), 0), np.float32)
             model.fit(experience.goals, typical_step(experience.trajectories))
-        _train(model, paths, weights, pictures, per_way, config, experience.seed, on_step)
+        _train(model, paths, weights, pictures, per_path, config, experience.seed, on_step)
         return cls(model.eval().requires_grad_(False), experience, config)
 
     def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:
@@ -90,7 +90,7 @@ def _train(
     paths: Array,
     weights: Array,
     pictures: Array,
-    per_way: int,
+    per_path: int,
     config: CvaeConfig,
     seed: int,
     on_step: OnStep,
@@ -99,8 +99,8 @@ def _train(
     generator = torch.Generator().manual_seed(seed)
 
     def loss(step: int) -> Tensor:
-        row = torch.multinomial(chances, max(1, config.batch_size // per_way), replacement=True, generator=generator)
-        row = row.repeat_interleave(per_way)
+        row = torch.multinomial(chances, max(1, config.batch_size // per_path), replacement=True, generator=generator)
+        row = row.repeat_interleave(per_path)
         ways = points[row]
         targets = point_at(ways, torch.rand(len(ways), generator=generator))
         return model.loss(targets, ways[:, 0], ways[:, -1], seen[row], config.beta, generator)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..many_maps.layout import Layout
-from ..many_maps.value_iteration import WayFeatures, square_centres, square_of
+from ..many_maps.value_iteration import PathFeatures, cell_centres, cell_of
 from ..networks.mlp import mlp
-from ..networks.place_features import PlaceGrids, PlaceWaves
+from ..networks.place_features import FourierFeatures, GridFeatures
 
 _LEAST_SCALE = 1e-3  # of the likelihood [visited ranges, -1 to 1]: places on a line could be told without an error
 
@@ -21,8 +21,8 @@ class CvaeConfig:
     latent: int = 8  # entries of z; HTM's 100 are for images
     hidden: int = 128
     layers: int = 3  # of `Cvae`; `LayoutCvae` has 2
-    waves: int = 32  # of `PlaceWaves`; of `Cvae` alone, and so is `features`
-    features: int = 4  # of each of the `PlaceGrids` of start and goal
+    waves: int = 32  # of `FourierFeatures`; of `Cvae` alone, and so is `features`
+    features: int = 4  # of each of the `GridFeatures` of start and goal
     beta: float = 1.0  # weight of the KL term; the likelihood's scale is learnt, so that 1 is the bound itself
     train_steps: int = 3_000
     batch_size: int = 512
@@ -48,8 +48,8 @@ class Cvae(nn.Module):
     def __init__(self, goal_size: int, config: CvaeConfig) -> None:
         super().__init__()
         self.goal_size, self.latent = goal_size, config.latent
-        self.places = PlaceWaves(goal_size, config.waves)
-        self.grids = PlaceGrids(goal_size, config.features)
+        self.places = FourierFeatures(goal_size, config.waves)
+        self.grids = GridFeatures(goal_size, config.features)
         ends = 2 * (self.places.size + self.grids.size)
         self.encoder = mlp(ends + self.places.size, config.hidden, config.layers, 2 * config.latent)
         self.decoder = mlp(ends + config.latent, config.hidden, config.layers, goal_size)
@@ -98,7 +98,7 @@ class Cvae(nn.Module):
 class LayoutCvae(nn.Module):
     """As `Cvae`, with q(z | x, start, goal, picture) and p(x | start, goal, picture, z).
 
-    The decoder gives every square a weight, by what it is to the way (`WayFeatures`) and by z, and a place near its centre:
+    The decoder gives every square a weight, by what it is to the way (`PathFeatures`) and by z, and a place near its centre:
     p is the mixture of normals about these places. HTM's decoder draws the place itself, from an image of the map; that has to
     learn where a square is before it can learn which one is meant. A mean over the squares in place of the mixture was tried:
     its z said nothing, and all nodes fell on the middle of the way.
@@ -110,14 +110,14 @@ class LayoutCvae(nn.Module):
     def __init__(self, layout: Layout, config: CvaeConfig) -> None:
         super().__init__()
         self.layout, self.latent = layout, config.latent
-        self.ways = WayFeatures()
-        self.encoder = mlp(WayFeatures.size + 2, config.hidden, 2, 2 * config.latent)
+        self.ways = PathFeatures()
+        self.encoder = mlp(PathFeatures.size + 2, config.hidden, 2, 2 * config.latent)
         width = config.hidden // 2
-        self.squares = mlp(WayFeatures.size, width, 1, width)  # once for all rows of a way; what follows is for each row
+        self.squares = mlp(PathFeatures.size, width, 1, width)  # once for all rows of a way; what follows is for each row
         self.kind = nn.Linear(config.latent, width)
         self.answer = nn.Linear(width, 3)
         self.log_scale = nn.Parameter(torch.full((2,), -2.0))
-        self.register_buffer("centres", square_centres(layout.shape), persistent=False)
+        self.register_buffer("centres", cell_centres(layout.shape), persistent=False)
         self.register_buffer("extent", 1 / torch.tensor(layout.shape), persistent=False)
 
     def loss(
@@ -126,7 +126,7 @@ class LayoutCvae(nn.Module):
         """(B, 2) each, (B, X Y) -> scalar [nats]: -log p(x | z) + beta KL(q || prior), one z per point, see `Cvae.loss`."""
         features, way = self._features(starts, goals, pictures)
         at = self._within(points)
-        square, place = square_of(at, self.layout.shape)
+        square, place = cell_of(at, self.layout.shape)
         mean, log_deviation = self.encoder(torch.cat([features[way, square], place], dim=1)).chunk(2, dim=1)
         latent = mean + log_deviation.exp() * torch.randn(mean.shape, generator=generator)
         log_weights, centres = self._decode(features, way, latent)

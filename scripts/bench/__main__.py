@@ -17,13 +17,13 @@ from thalweg.scripts.bench.energy import (
     CorridorOptions,
     EnergyOptions,
     MixtureOptions,
+    TwoPathsOptions,
     ValleyOptions,
-    WaysOptions,
     bench_corridor,
     bench_energy,
     bench_mixture,
+    bench_two_paths,
     bench_valley,
-    bench_ways,
 )
 from thalweg.scripts.bench.envs import EnvsOptions, TruthOptions, bench_envs, bench_truth
 from thalweg.scripts.bench.graph import GraphOptions, bench_graph
@@ -52,7 +52,7 @@ BENCHES: dict[str, tuple[type[BenchOptions], Benchmark]] = {
     "valley": (ValleyOptions, bench_valley),
     "mixture": (MixtureOptions, bench_mixture),
     "corridor": (CorridorOptions, bench_corridor),
-    "ways": (WaysOptions, bench_ways),
+    "ways": (TwoPathsOptions, bench_two_paths),
     "planners": (PlannersOptions, bench_planners),
     "plan": (PlanOptions, bench_plan),
     "ablation": (AblationOptions, bench_ablation),

@@ -120,24 +120,24 @@ def bench_corridor(options: CorridorOptions) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WaysOptions(SeedsOptions):
+class TwoPathsOptions(SeedsOptions):
     pass
 
 
-def bench_ways(options: WaysOptions) -> list[dict[str, Any]]:
+def bench_two_paths(options: TwoPathsOptions) -> list[dict[str, Any]]:
     """Two ways round a disc: drawn with a latent variable, against without."""
     import torch
 
-    from thalweg.planner.energy.toys.paths import TWO_WAYS_ENERGY
+    from thalweg.planner.energy.toys.paths import TWO_PATHS_ENERGY
     from thalweg.planner.evaluation.report import figure_to_png
     from thalweg.planner.storage import replace_file
-    from thalweg.scripts.bench.energy_trials import two_ways
+    from thalweg.scripts.bench.energy_trials import two_paths
 
     torch.set_num_threads(1)
-    kinds = {"ours": TWO_WAYS_ENERGY.latents, "peer": 1}
-    with progress_bar(2 * options.seeds * TWO_WAYS_ENERGY.train_steps, "training", options.progress) as bar:
-        trials = {who: [two_ways(latents, seed, bar.update) for seed in range(options.seeds)] for who, latents in kinds.items()}
-    replace_file(options.out / "ways.png", figure_to_png(_draw_ways({who: own[0]["ways"] for who, own in trials.items()})))
+    kinds = {"ours": TWO_PATHS_ENERGY.latents, "peer": 1}
+    with progress_bar(2 * options.seeds * TWO_PATHS_ENERGY.train_steps, "training", options.progress) as bar:
+        trials = {who: [two_paths(latents, seed, bar.update) for seed in range(options.seeds)] for who, latents in kinds.items()}
+    replace_file(options.out / "ways.png", figure_to_png(_draw_paths({who: own[0]["ways"] for who, own in trials.items()})))
     rows = []
     for key, what, unit in (
         ("one_side", "ways that keep to one side", "of ways"),
@@ -149,17 +149,17 @@ def bench_ways(options: WaysOptions) -> list[dict[str, Any]]:
     return rows
 
 
-def _draw_ways(ways: dict[str, Any]) -> Any:
+def _draw_paths(ways: dict[str, Any]) -> Any:
     """The ways of the first seed, each in a colour of its own."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Circle
 
-    from thalweg.planner.energy.toys.paths import TwoWays
+    from thalweg.planner.energy.toys.paths import TwoPaths
 
     figure = Figure(figsize=(10, 4.6), layout="compressed")
     titles = {"ours": "E(x, y, z): one z per way", "peer": "E(x, y): each point takes a side of its own"}
     for axes, (who, own) in zip(figure.subplots(1, 2), ways.items(), strict=True):
-        axes.add_patch(Circle((0, 0), TwoWays().radius, color="#3b4252", lw=0))
+        axes.add_patch(Circle((0, 0), TwoPaths().radius, color="#3b4252", lw=0))
         for way in own:
             axes.plot(*way.T, "-o", ms=2.5, lw=0.8, alpha=0.8)
         axes.set(aspect="equal", title=titles[who], xlim=(-1.15, 1.15), ylim=(-0.95, 0.95))

@@ -16,11 +16,11 @@ from thalweg.planner.energy.toys.paths import (
     CORRIDOR_ENERGY,
     HISTORICAL_VALLEY_ENERGY,
     HISTORICAL_VALLEY_SAMPLING,
-    TWO_WAYS_ENERGY,
+    TWO_PATHS_ENERGY,
     VALLEY_ENERGY,
     Corridor,
-    TwoWays,
-    straight_ways,
+    TwoPaths,
+    straight_paths,
 )
 from thalweg.planner.energy.toys.recipes import NO_CONTEXT
 from thalweg.planner.energy.train import fit_points
@@ -61,7 +61,7 @@ def between_quality(trained: Run, num_pairs: int, on_pair: Callable[[], None]) -
             values["milliseconds"][who].append(1e3 * (time.perf_counter() - began))
             values["line coverage"][who].append(metrics.line_coverage(samples, route))
             values["detour"][who].append(_detour(world, start, samples, goal))
-        energies = between.way_energies(resample_by_arc_length(route, 101), start, goal, rng)
+        energies = between.path_energies(resample_by_arc_length(route, 101), start, goal, rng)
         values["saddle"]["ours"].append(float(metrics.saddle(energies)))
         on_pair()
     env.close()
@@ -82,7 +82,7 @@ def valley_quality(recipe: str, seed: int, num_pairs: int, on_step: Callable[[],
     Recipes: `historical` (hinge loss, positives by time, plain descent), `by time` (ours, but for the positives), `ours`.
     """
     rng = np.random.default_rng(seed)
-    paths = straight_ways(10_000, recipe != "ours", rng)
+    paths = straight_paths(10_000, recipe != "ours", rng)
     config = HISTORICAL_VALLEY_ENERGY if recipe == "historical" else VALLEY_ENERGY
     sampling = HISTORICAL_VALLEY_SAMPLING if recipe == "historical" else SamplingConfig()
     weights = np.ones(len(paths), np.float32)
@@ -94,7 +94,7 @@ def valley_quality(recipe: str, seed: int, num_pairs: int, on_step: Callable[[],
         if (length := float(np.linalg.norm(goal - start))) < _SHORTEST_VALLEY:
             continue
         line = start + np.linspace(0, 1, 101, dtype=np.float32)[:, None] * (goal - start)
-        saddles.append(float(metrics.saddle(between.way_energies(line, start, goal, rng))))
+        saddles.append(float(metrics.saddle(between.path_energies(line, start, goal, rng))))
         samples = between.sample(start, goal, _SAMPLES, sampling, rng)
         coverages.append(metrics.line_coverage(samples, line[[0, -1]]))
         points = np.concatenate([start[None], samples, goal[None]])
@@ -151,33 +151,33 @@ def corridor_coverage(size: int, seed: int, on_step: Callable[[], None]) -> dict
             corridor.between(along, offsets, 1_000, rng) + noise * rng.standard_normal((1_000, size)) for _ in range(2)
         )
         start, goal = corridor.paths(along[None], offsets[None], rng)[0, [0, -1]]
-        drawn = between.sample_ways(start, goal, 4, 250, _FAITHFUL, rng).reshape(-1, size)
+        drawn = between.sample_paths(start, goal, 4, 250, _FAITHFUL, rng).reshape(-1, size)
         covered["ours"].append(metrics.coverage(real, drawn))
         covered["truth"].append(metrics.coverage(real, again))
     return {name: float(np.mean(values)) for name, values in covered.items()} | {"seconds": seconds}
 
 
-def two_ways(latents: int, seed: int, on_step: Callable[[], None]) -> dict[str, Any]:
+def two_paths(latents: int, seed: int, on_step: Callable[[], None]) -> dict[str, Any]:
     """What is drawn between the two sides of a disc when there is room for so many kinds of way: 400 ways of 25 points."""
     from dataclasses import replace
 
-    from thalweg.planner.data.coverage import VisitedPlaces
+    from thalweg.planner.data.coverage import Coverage
 
     rng = np.random.default_rng(seed)
-    world = TwoWays()
+    world = TwoPaths()
     paths = world.paths(10_000, rng)
     visited = paths.reshape(-1, 2)
-    config = replace(TWO_WAYS_ENERGY, latents=latents)
+    config = replace(TWO_PATHS_ENERGY, latents=latents)
     weights = np.ones(len(paths), np.float32)
     between = BetweenModel.fit(paths, weights, visited, config, seed, lambda step, loss: on_step())
     ends = world.paths(40, rng)[:, [0, -1]]
-    ways = np.concatenate([between.sample_ways(start, goal, 100, 25, _FAITHFUL, rng) for start, goal in ends])  # (4000, 25, 2)
+    ways = np.concatenate([between.sample_paths(start, goal, 100, 25, _FAITHFUL, rng) for start, goal in ends])  # (4000, 25, 2)
     above = ways[:, 8:17, 1] > 0  # near the ends the side cannot be told
-    open_places = ways[VisitedPlaces(visited).hold(ways, slack=LINE_SLACK)][:10_000]
+    open_points = ways[Coverage(visited).contains(ways, slack=LINE_SLACK)][:10_000]
     return {
         "share_error": abs(float(above.mean()) - float((paths[:, 16, 1] > 0).mean())),
         "one_side": float((above.all(axis=1) | ~above.any(axis=1)).mean()),
-        "inside": int(world.inside(open_places).sum()),
-        "gated": len(open_places),
+        "inside": int(world.inside(open_points).sum()),
+        "gated": len(open_points),
         "ways": ways[:12],
     }

@@ -140,7 +140,7 @@ def test_q_is_what_the_ways_promise_and_what_is_learnt_besides(model):
     batch = model.replay_buffer.sample(64)
     features = extractor(batch.observations)
     ways, here, there = extractor.ways, batch.observations["achieved_goal"], batch.observations["desired_goal"]
-    steps = ways.tell(ways.code(batch.observations["observation"], here), ways.code_goals(there)).steps
+    steps = ways.query(ways.code(batch.observations["observation"], here), ways.code_goals(there)).steps
     expected = torch.where(steps > 1, -(1 - 0.98 ** (steps - 1)) / 0.02, 0.0)
     assert torch.allclose(extractor.prior_return(features)[:, 0], expected, atol=1e-3) and (expected < 0).any()
     own = [network(torch.cat([features, batch.actions], dim=1)) for network in model.critic.q_networks]
@@ -152,11 +152,11 @@ def test_the_slope_of_a_way_is_its_change_along_each_entry(model):
     ways = small_sac().critic.features_extractor.ways
     here, there = torch.rand(20, 2) * 4 + 0.5, ways.code_goals(torch.rand(20, 2) * 4 + 0.5)
     states = torch.zeros(20, 4)  # where there is one map, they say nothing of the way
-    told = ways.tell(ways.code(states, here), there)
+    told = ways.query(ways.code(states, here), there)
     for entry in range(2):
         nudge = torch.zeros(2)
         nudge[entry] = 1e-3
-        change = (ways.tell(ways.code(states, here + nudge), there).steps - told.steps) / 1e-3
+        change = (ways.query(ways.code(states, here + nudge), there).steps - told.steps) / 1e-3
         assert (change - told.slope[:, entry]).abs().median() < 0.1 < told.slope[:, entry].abs().median()
 
 

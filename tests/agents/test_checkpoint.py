@@ -11,7 +11,7 @@ from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 import thalweg.envs  # noqa: F401
-from thalweg.agents.checkpoint import Legs, restore, restore_replay, stored_steps, training_files
+from thalweg.agents.checkpoint import Segments, restore, restore_replay, stored_steps, training_files
 from thalweg.agents.config import AgentConfig
 from thalweg.agents.replay.memory_check import ReplayMemoryError, check_memory
 from thalweg.agents.sac.sac import GoalSAC
@@ -40,7 +40,7 @@ class StopAfter(BaseCallback):
 
 
 def learn(model, until, leg=LEG):
-    legs = Legs(leg, seed=0, on_end=lambda: None)
+    legs = Segments(leg, seed=0, on_end=lambda: None)
     return model.learn(until - model.num_timesteps, legs, reset_num_timesteps=False)
 
 

@@ -76,7 +76,7 @@ def test_updates_in_one_launch_are_those_one_by_one_and_on_the_cpu(monkeypatch, 
     if env == "PointMassU-v0":  # the slopes of a picture jump where masses slide along walls, so that rounding decides
         assert np.allclose(losses["once"], losses["cpu"], rtol=0.02) and np.std(losses["cpu"]) > 0
     for name in ("once", "each"):  # what was recorded must see ways that have been learnt since
-        models[name]._fit_ways()
+        models[name]._fit_prior()
         for _ in range(4):
             models[name]._update(models[name].replay_buffer.sample(64))
     once, each = (weights(models[name]) - start for name in ("once", "each"))

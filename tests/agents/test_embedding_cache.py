@@ -1,4 +1,4 @@
-"""Codes of stored places that are kept are those that would be worked out afresh."""
+"""Embeddings of stored places that are kept are those that would be worked out afresh."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_features_of_an_update_are_those_of_acting(make):
     extractor = model.actor.features_extractor
     inputs = next(Inputs.of(batch))
     model._codes.update(batch)
-    told = extractor.ways.tell(*model._codes.of(inputs))
+    told = extractor.ways.query(*model._codes.of(inputs))
     features = extractor.of(inputs.states, inputs.achieved, inputs.desired, told)
     for mine, observations in zip(features, (batch.observations, batch.next_observations), strict=True):
         assert torch.allclose(mine, extractor(observations), rtol=1e-4, atol=1e-4)
@@ -122,7 +122,7 @@ def test_each_place_is_coded_once_whoever_needs_it_first(monkeypatch):
     ways = model.actor.features_extractor.ways
     code = type(ways).code
     monkeypatch.setattr(type(ways), "code", lambda self, *parts: calls.append(len(parts[0])) or code(self, *parts))
-    monkeypatch.setattr(model, "_fit_ways", lambda: None)
+    monkeypatch.setattr(model, "_fit_prior", lambda: None)
 
     def once():
         last = model.replay_buffer.last_step[: model.num_timesteps // 4]

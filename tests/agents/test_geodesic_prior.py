@@ -9,10 +9,10 @@ from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from thalweg.agents.features.geodesic_prior import _NEARBY, WaysOfManyMaps, WaysOfOneMap
+from thalweg.agents.features.geodesic_prior import _NEARBY, ManyMapsPrior, OneMapPrior
 from thalweg.agents.features.goal_features import GoalFeatures
 from thalweg.planner.data.trajectories import Trajectory
-from thalweg.planner.distances.local import LocalDistanceConfig, fit_local_ways
+from thalweg.planner.distances.local import LocalDistanceConfig, fit_local_geodesics
 from thalweg.planner.distances.quasimetric import fit_quasimetric
 from thalweg.planner.many_maps.layout import Layout
 
@@ -62,8 +62,8 @@ def way(features, pictures, places, goals):
     return (2 * told[:, -1]).expm1(), told[:, -3:-1]
 
 
-def tell(ways, states, places, goals):
-    return ways.tell(ways.code(states, places), ways.code_goals(goals))
+def query(ways, states, places, goals):
+    return ways.query(ways.code(states, places), ways.code_goals(goals))
 
 
 def random_pairs(count, seed=0):
@@ -75,7 +75,7 @@ def random_pairs(count, seed=0):
 
 def test_before_anything_is_learnt_one_map_promises_nothing():
     here, there = torch.rand(2, 5, 2) * SIDE
-    told = tell(WaysOfOneMap(2), torch.zeros(5, OWN), here, there)
+    told = query(OneMapPrior(2), torch.zeros(5, OWN), here, there)
     assert told.steps.tolist() == [0] * 5 and told.slope.tolist() == [[0, 0]] * 5 and told.seen.tolist() == [[0] * LOOKS] * 5
 
 
@@ -177,25 +177,25 @@ def walks_in_the_open(count=4, length=150):
 
 @pytest.mark.slow
 def test_ways_of_many_maps_are_learnt_from_what_was_visited_and_fixed_by_the_seed():
-    """One round of `fit_local_ways`. Two far corners of an open map, 2 squares per step: 20 steps and more, untrained 4."""
+    """One round of `fit_local_geodesics`. Two far corners of an open map, 2 squares per step: 20 steps and more, untrained 4."""
     data = walks_in_the_open()
-    ways = WaysOfManyMaps(LAYOUT)
+    ways = ManyMapsPrior(LAYOUT)
     here, there = torch.tensor([[4.0, 4.0]]), torch.tensor([[11.0, 11.0]])
     states = torch.as_tensor(data[0].states[:1])
-    before = float(tell(ways, states, here, there).steps)
+    before = float(query(ways, states, here, there).steps)
     ways.learn(data, seed=3)
-    expected = fit_local_ways(data, LAYOUT, LocalDistanceConfig(rounds=1), 3).state_dict()
+    expected = fit_local_geodesics(data, LAYOUT, LocalDistanceConfig(rounds=1), 3).state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in ways.state_dict().items())
     assert not any(parameter.requires_grad for parameter in ways.parameters())
     straight = 7 * 2**0.5 / 0.5
-    assert before < 0.5 * straight < float(tell(ways, states, here, there).steps) < 2.5 * straight
+    assert before < 0.5 * straight < float(query(ways, states, here, there).steps) < 2.5 * straight
 
 
 def test_ways_of_one_map_go_on_from_what_they_were(monkeypatch):
     """From random weights, not from the zeros that tell nothing: these have no gradient."""
     monkeypatch.setattr("thalweg.agents.features.geodesic_prior._TRAIN_STEPS", (5, 5))
     data = walks_in_the_open()
-    ways, config = WaysOfOneMap(2), replace(_NEARBY, train_steps=5)
+    ways, config = OneMapPrior(2), replace(_NEARBY, train_steps=5)
     ways.learn(data, seed=3)
     first = fit_quasimetric(data, config, 3)
     assert all(torch.equal(tensor, first.state_dict()[name]) for name, tensor in ways.quasimetric.state_dict().items())
@@ -215,11 +215,11 @@ def test_the_more_was_visited_the_more_gradient_steps_it_takes(places, expected,
 
     monkeypatch.setattr("thalweg.agents.features.geodesic_prior.fit_quasimetric", fit)
     with pytest.raises(ValueError, match="asked"):
-        WaysOfOneMap(2).learn([Trajectory(np.zeros((places, OWN)), np.zeros((places, 2)))], seed=0)
+        OneMapPrior(2).learn([Trajectory(np.zeros((places, OWN)), np.zeros((places, 2)))], seed=0)
     assert asked == [expected]
 
 
-@pytest.mark.parametrize("make", [lambda: WaysOfOneMap(2), lambda: WaysOfManyMaps(LAYOUT)])
+@pytest.mark.parametrize("make", [lambda: OneMapPrior(2), lambda: ManyMapsPrior(LAYOUT)])
 def test_where_nothing_moves_there_are_no_ways(make):
     still = [Trajectory(np.zeros((9, OWN + LAYOUT.size), np.float32), np.zeros((9, 2), np.float32))]
     with pytest.raises(ValueError, match="no trajectory moves"):

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from thalweg.planner.networks.place_features import PlaceGrids
+from thalweg.planner.networks.place_features import GridFeatures
 
 STEP = 0.1  # so squares are 0.3, 0.6, 1.2 and 2.4 wide
 
 
 def laid_out(width, goal_size=2):
     torch.manual_seed(0)
-    grids = PlaceGrids(goal_size, 3)
+    grids = GridFeatures(goal_size, 3)
     grids.fit(np.array([[0.0] * goal_size, [width] * goal_size]), STEP)
     return grids
 
@@ -66,8 +66,8 @@ def test_many_entries_cost_nothing_since_they_have_no_squares():
 @pytest.mark.parametrize("goal_size", [1, 2, 3, 4])
 def test_squares_have_room_to_all_sides_and_say_what_lies_without(goal_size):
     """Of goals with up to three entries; in more there are none, and nothing lies without."""
-    grids = PlaceGrids(goal_size, 2)
+    grids = GridFeatures(goal_size, 2)
     seen = np.random.default_rng(0).uniform(2, 3, (200, goal_size)).astype(np.float32)
     grids.fit(seen, 0.1)
-    assert grids.hold(seen) and grids.hold(seen - 0.5) and grids.hold(seen + 0.5)
-    assert grids.hold(seen + 10_000) == grids.hold(seen - 10_000) == (goal_size == 4)
+    assert grids.contains(seen) and grids.contains(seen - 0.5) and grids.contains(seen + 0.5)
+    assert grids.contains(seen + 10_000) == grids.contains(seen - 10_000) == (goal_size == 4)

@@ -181,7 +181,7 @@ def test_the_throwaway_env_is_made_once_for_all_envs_of_a_setting():
     ("env", "word"),
     [
         (gym.make("Pendulum-v1"), r"Pendulum-v1 is no goal env: .* thalweg\.GoalWrapper\("),
-        (lambda: gym.make("Pendulum-v1"), r"<lambda> is no goal env: .* thalweg\.GoalWrapper\("),
+        (lambda: gym.make("Pendulum-v1"), r"PendulumEnv is no goal env: .* thalweg\.GoalWrapper\("),
         (dict, "dict gives dict, no gymnasium.Env"),
         (3, "int is no env: give an id"),
     ],

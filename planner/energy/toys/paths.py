@@ -27,10 +27,10 @@ HISTORICAL_VALLEY_ENERGY = EnergyConfig(
 )
 HISTORICAL_VALLEY_SAMPLING = SamplingConfig(method="descent", descent_steps=20, descent_rate=0.02)
 CORRIDOR_ENERGY = EnergyConfig(noise=0.01)  # one for all dimensions
-TWO_WAYS_ENERGY = EnergyConfig(noise=0.01, latents=2, points_per_way=4)
+TWO_PATHS_ENERGY = EnergyConfig(noise=0.01, latents=2, points_per_way=4)
 
 
-def straight_ways(count: int, by_time: bool, rng: np.random.Generator) -> Array:
+def straight_paths(count: int, by_time: bool, rng: np.random.Generator) -> Array:
     """Straight ways between random points of the unit square -> (count, 33, 2), driven with the least jerk (Flash & Hogan 1985).
 
     At equal times, as a trajectory is recorded, or at equal arc lengths. By time the density of places is that of the speed
@@ -86,7 +86,7 @@ class Corridor:
 
 
 @dataclass(frozen=True)
-class TwoWays:
+class TwoPaths:
     """Left to right in [-1, 1]^2, above or below a disc in the middle; `share` of the ways go above."""
 
     share: float = 0.7

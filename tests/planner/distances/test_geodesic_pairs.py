@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 
 from thalweg.planner.distances import geodesic_pairs as shortest_ways
-from thalweg.planner.distances.geodesic_pairs import ShortestWays
+from thalweg.planner.distances.geodesic_pairs import GeodesicPairs
 
 N = 400
 PLACES = np.arange(N, dtype=np.float32)[:, None]
@@ -15,7 +15,7 @@ LINE = coo_array((np.ones(N - 1), (np.arange(N - 1), np.arange(1, N))), shape=(N
 
 
 def search(landmarks=5, marks=6, reach=7.0, seed=0):
-    return ShortestWays.search(LINE, PLACES, landmarks, marks, reach, np.random.default_rng(seed))
+    return GeodesicPairs.search(LINE, PLACES, landmarks, marks, reach, np.random.default_rng(seed))
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_few_places_need_few(asked, fewest, expected, monkeypatch):
 
 
 def test_a_place_of_its_own_is_mark_and_landmark():
-    ways = ShortestWays.search(coo_array((1, 1)).tocsr(), PLACES[:1], 3, 3, 7.0, np.random.default_rng(0))
+    ways = GeodesicPairs.search(coo_array((1, 1)).tocsr(), PLACES[:1], 3, 3, 7.0, np.random.default_rng(0))
     drawn, steps = ways.draw(2, 3, np.random.default_rng(0))
     assert not drawn.any() and not steps.any()
 

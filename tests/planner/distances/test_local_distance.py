@@ -8,7 +8,7 @@ import torch
 
 from thalweg.planner.data.dataset import Dataset
 from thalweg.planner.data.trajectories import GoalEntries, Trajectory
-from thalweg.planner.distances.local import LocalDistance, LocalDistanceConfig, LocalWays
+from thalweg.planner.distances.local import LocalDistance, LocalDistanceConfig, LocalGeodesics
 from thalweg.planner.experience import Experience
 from thalweg.planner.many_maps.layout import Layout
 from thalweg.planner.networks.stored import OtherVersionError
@@ -199,7 +199,7 @@ def test_settings_that_cannot_be_are_refused(wrong):
 
 def test_steps_grow_with_the_length_and_level_off_at_far():
     """Whatever the network says of a detour; here a known one."""
-    network = LocalWays(SQUARES, QUICK)
+    network = LocalGeodesics(SQUARES, QUICK)
     network.pace.fill_(8.0)
     for parameter in network.layers[-1].parameters():
         torch.nn.init.zeros_(parameter)
@@ -216,7 +216,7 @@ def test_it_sees_its_surroundings_as_they_lie():
     """Looks run from low to high, the second axis first, half a square apart, about the place."""
     picture = np.zeros((7, 7), np.float32)
     picture[4, 2] = 1
-    network = LocalWays(SQUARES, QUICK)
+    network = LocalGeodesics(SQUARES, QUICK)
     seen = network.see(torch.as_tensor(picture)[None], torch.tensor([[3.5, 3.5]]))[0].reshape(9, 9)
     assert seen[6, 2] == pytest.approx(1.0)  # + 1 along the first axis, - 1 along the second
     assert seen[5, 2].item() == pytest.approx(0.5) and seen[6, 1].item() == pytest.approx(0.5)

@@ -69,7 +69,7 @@ def test_samples_lie_along_the_way(bow):
 
 def test_the_points_of_a_way_follow_each_other(bow):
     """One in each tenth of the way, near the middle of its tenth: 0.035 off that in the median, untrained 0.15."""
-    ways = bow.sample_ways(START, GOAL, 20, 10, SamplingConfig(), rng())
+    ways = bow.sample_paths(START, GOAL, 20, 10, SamplingConfig(), rng())
     assert ways.shape == (20, 10, 2) and ways.dtype == np.float32
     middles = resample_by_arc_length(WAY, 21)[1::2]
     assert np.median(np.linalg.norm(ways - middles, axis=2)) < 0.06
@@ -86,7 +86,7 @@ def test_each_fractions_energy_is_least_at_its_place(bow):
 
 def test_the_way_lies_lower_than_what_is_beside_it(bow):
     """13 nats lower than the lowest place beside it, untrained 12 higher; all along the way it is as low, to 0.2."""
-    energies = bow.way_energies(np.concatenate([WAY[2:-2], BESIDE]), START, GOAL, rng())
+    energies = bow.path_energies(np.concatenate([WAY[2:-2], BESIDE]), START, GOAL, rng())
     assert energies.shape == (34,)
     assert energies[29:].min() > energies[:29].max() + 6
     assert np.ptp(energies[:29]) < 1
@@ -98,7 +98,7 @@ def test_way_energies_are_densities_in_every_context(ends, bow):
     low, high = bow.model.low.numpy(), bow.model.high.numpy()
     cells = (np.arange(-1.1, 1.1, 0.02) + 0.01 + 1) / 2
     grid = low + np.stack(np.meshgrid(cells, cells), axis=-1).reshape(-1, 2) * (high - low)
-    energies = bow.way_energies(grid, *np.array(ends), rng())
+    energies = bow.path_energies(grid, *np.array(ends), rng())
     assert np.exp(-energies).sum() * 0.02**2 == pytest.approx(1, abs=0.03)
 
 
@@ -109,7 +109,7 @@ def test_a_shorter_way_is_denser(bow):
         middle = (START + GOAL) / 2
         ends = middle + scale * (START - middle), middle + scale * (GOAL - middle)
         top = bows(*np.array(ends)[:, None])[0, 14:19]
-        heights.append(float(bow.way_energies(top, *ends, rng()).mean()))
+        heights.append(float(bow.path_energies(top, *ends, rng()).mean()))
     assert heights[0] - heights[1] == pytest.approx(np.log(3), abs=0.5)
 
 
@@ -120,7 +120,7 @@ def test_samples_are_fixed_by_the_generator(method, num_samples, untrained):
     draws = [untrained.sample(START, GOAL, num_samples, config, rng(seed)) for seed in (0, 0, 1)]
     assert draws[0].shape == (num_samples, 2) and np.isfinite(draws[0]).all()
     assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])
-    ways = [untrained.sample_ways(START, GOAL, 3, num_samples, config, rng(seed)) for seed in (0, 0, 1)]
+    ways = [untrained.sample_paths(START, GOAL, 3, num_samples, config, rng(seed)) for seed in (0, 0, 1)]
     assert ways[0].shape == (3, num_samples, 2)
     assert np.array_equal(ways[0], ways[1]) and not np.array_equal(ways[0], ways[2])
 
@@ -129,10 +129,10 @@ def test_samples_are_fixed_by_the_generator(method, num_samples, untrained):
 def test_samples_come_from_all_strata_in_equal_numbers(num_samples, untrained, monkeypatch):
     """To rounding, and in random order. Here a point is the number of its stratum."""
 
-    def numbered(self, start, goal, num_ways, strata, config, rng, picture):
-        return np.broadcast_to(np.arange(strata)[:, None], (num_ways, strata, 1)).astype(np.float32)
+    def numbered(self, start, goal, num_paths, strata, config, rng, picture):
+        return np.broadcast_to(np.arange(strata)[:, None], (num_paths, strata, 1)).astype(np.float32)
 
-    monkeypatch.setattr(BetweenModel, "sample_ways", numbered)
+    monkeypatch.setattr(BetweenModel, "sample_paths", numbered)
     all_counts = []
     for seed in range(30):
         strata = untrained.sample(START, GOAL, num_samples, SamplingConfig(), rng(seed))[:, 0].astype(int)
@@ -155,7 +155,7 @@ def test_a_way_has_one_latent_and_latents_come_by_their_prior_in_random_order(mo
     monkeypatch.setattr(EnergyModel, "draw", numbered)
     monkeypatch.setattr(EnergyModel, "denormalise", lambda self, points: points.numpy())
     monkeypatch.setattr(type(model.model.network), "log_prior", lambda self, context: torch.tensor([[0.6, 0.1, 0.3]]).log())
-    ways = model.sample_ways(START, GOAL, 2_000, 4, SamplingConfig(), rng())
+    ways = model.sample_paths(START, GOAL, 2_000, 4, SamplingConfig(), rng())
     assert ways.shape == (2_000, 4, 2) and (ways == ways[:, :1, :1]).all()
     kinds = ways[:, 0, 0].astype(int)
     for some in (kinds, kinds[:500]):
@@ -176,7 +176,7 @@ def test_points_are_drawn_at_even_fractions(untrained, monkeypatch):
         return draw(self, energy, context, *rest)
 
     monkeypatch.setattr(type(untrained.model), "draw", listen)
-    untrained.sample_ways(START, GOAL, 2, 4, SamplingConfig(temperature=5.0), rng())
+    untrained.sample_paths(START, GOAL, 2, 4, SamplingConfig(temperature=5.0), rng())
     contexts = torch.cat(seen)
     low, high = untrained.model.low.numpy(), untrained.model.high.numpy()
     assert np.allclose(contexts[:, :2], 2 * (START - low) / (high - low) - 1, atol=1e-5)
@@ -230,8 +230,8 @@ def test_points_and_ends_of_other_dimensions_are_refused_with_both_numbers(untra
     with pytest.raises(ValueError, match="3 entries, but the model was fitted to 2"):
         untrained.energies(np.zeros((4, 3)), START, GOAL, np.array([0.5]))
     with pytest.raises(ValueError, match="3 entries, but the model was fitted to 2"):
-        untrained.way_energies(np.zeros((4, 3)), START, GOAL, rng())
-    for call in (untrained.sample, lambda *rest: untrained.sample_ways(*rest[:2], 2, *rest[2:])):
+        untrained.path_energies(np.zeros((4, 3)), START, GOAL, rng())
+    for call in (untrained.sample, lambda *rest: untrained.sample_paths(*rest[:2], 2, *rest[2:])):
         with pytest.raises(ValueError, match=r"\(B, 5\), got \(\d+, 7\)"):
             call(np.zeros(3), np.ones(3), 7, SamplingConfig(), rng())
 
@@ -260,7 +260,7 @@ def test_units_and_entries_that_never_vary_are_no_hindrance():
     assert np.isfinite(samples).all() and np.ptp(samples[:, 0]) > 100 * np.ptp(samples[:, 1])
 
 
-# Squares about starts and goals
+# OccupancyGrid about starts and goals
 
 
 def round_the_end_of_a_wall(count, seed):
@@ -337,21 +337,21 @@ def sides(model):
     above, generator = [], rng()
     drawn = replace(FAITHFUL, proposals=32)  # of 12 candidates none lies below once in 70 times: .7^12
     for path in arcs(20, seed=1):
-        ways = model.sample_ways(path[0], path[-1], 20, STRATA, drawn, generator)
+        ways = model.sample_paths(path[0], path[-1], 20, STRATA, drawn, generator)
         above.append(ways[:, 8:17, 1] > 0)
     above = np.concatenate(above)
     return above.mean(), (above.all(axis=1) | ~above.any(axis=1)).mean()
 
 
 @pytest.fixture(scope="module")
-def two_ways():
+def two_paths():
     return fit_arcs(latents=2, points_per_way=4)
 
 
 @pytest.mark.slow
-def test_all_points_of_a_way_share_its_latent(two_ways):
+def test_all_points_of_a_way_share_its_latent(two_paths):
     """With two latents each way stays on its side (measured: 1.00 with two other seeds, too), above with 0.70."""
-    above, consistent = sides(two_ways)
+    above, consistent = sides(two_paths)
     assert above == pytest.approx(0.7, abs=0.1)
     assert consistent > 0.98
 
@@ -365,11 +365,11 @@ def test_without_latents_ways_mix_the_sides():
 
 
 @pytest.mark.slow
-def test_way_energies_weigh_the_latents_by_their_share(two_ways):
+def test_way_energies_weigh_the_latents_by_their_share(two_paths):
     """70 % of the mass lies above: as of the data, and as of the ways that are sampled."""
-    low, high = two_ways.model.low.numpy(), two_ways.model.high.numpy()
+    low, high = two_paths.model.low.numpy(), two_paths.model.high.numpy()
     cells = (np.arange(-1.1, 1.1, 0.02) + 0.01 + 1) / 2
     grid = low + np.stack(np.meshgrid(cells, cells), axis=-1).reshape(-1, 2) * (high - low)
     middle = np.abs(grid[:, 0]) < 0.3
-    mass = np.exp(-two_ways.way_energies(grid[middle], np.array([-0.9, 0.0]), np.array([0.9, 0.0]), rng()))
+    mass = np.exp(-two_paths.path_energies(grid[middle], np.array([-0.9, 0.0]), np.array([0.9, 0.0]), rng()))
     assert mass[grid[middle, 1] > 0].sum() / mass.sum() == pytest.approx(0.7, abs=0.1)

@@ -84,7 +84,7 @@ def test_the_points_of_a_way_follow_each_other_in_a_map_never_seen(learned, untr
     for model in (learned, untrained):
         on = []
         for ring in OTHERS:
-            ways = model.sample_ways(*ends_of(ring), 20, 9, DRAWN, rng(), picture_of(ring).ravel())
+            ways = model.sample_paths(*ends_of(ring), 20, 9, DRAWN, rng(), picture_of(ring).ravel())
             assert ways.shape == (20, 9, 2)
             along = np.linalg.norm(ways[:, :, None] - corridors_of(ring)[0], axis=-1).argmin(axis=2)
             on.append(np.diff(along.reshape(20, 3, 3).mean(axis=2), axis=1) > 20)
@@ -95,7 +95,7 @@ def test_the_points_of_a_way_follow_each_other_in_a_map_never_seen(learned, untr
 def test_the_way_is_denser_than_the_shut_corridor(learned):
     for ring in OTHERS[:3]:
         both = np.stack([way[44:85:10] for way in corridors_of(ring)]).reshape(-1, 2)
-        energies = learned.way_energies(both, *ends_of(ring), rng(), strata=9, picture=picture_of(ring).ravel())
+        energies = learned.path_energies(both, *ends_of(ring), rng(), strata=9, picture=picture_of(ring).ravel())
         assert energies.shape == (10,) and np.isfinite(energies).all()
         assert np.median(energies[:5]) < np.median(energies[5:]) - 1
 
@@ -169,7 +169,7 @@ def test_a_picture_that_is_missing_or_of_another_shape_is_refused_with_both_size
     for picture, size in ((np.zeros(0), 5), (np.zeros(25), 30)):
         with pytest.raises(ValueError, match=rf"\(B, 54\), got \(1, {size}\)"):
             untrained.energies(np.zeros((4, 2)), *ends, HALF, picture)
-        for call in (untrained.sample, lambda *rest: untrained.sample_ways(*rest[:2], 2, *rest[2:])):
+        for call in (untrained.sample, lambda *rest: untrained.sample_paths(*rest[:2], 2, *rest[2:])):
             with pytest.raises(ValueError, match=rf"\(B, 54\), got \(7, {size}\)"):
                 call(*ends, 7, DRAWN, rng(), picture)
 

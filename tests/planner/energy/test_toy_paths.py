@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from thalweg.planner.energy.toys.paths import Corridor, TwoWays, straight_ways
+from thalweg.planner.energy.toys.paths import Corridor, TwoPaths, straight_paths
 
 
 @pytest.mark.parametrize("size", [2, 5, 16])
@@ -33,7 +33,7 @@ def test_points_between_two_ends_are_those_of_its_paths():
 
 def test_by_time_a_straight_way_is_thin_in_the_middle():
     """At half time the speed is 15/8 of the mean (minimum jerk), so places there are 8/15 as dense."""
-    ways = {by_time: straight_ways(200, by_time, np.random.default_rng(0)) for by_time in (True, False)}
+    ways = {by_time: straight_paths(200, by_time, np.random.default_rng(0)) for by_time in (True, False)}
     steps = {by_time: np.linalg.norm(np.diff(paths, axis=1), axis=2) for by_time, paths in ways.items()}
     assert np.allclose(steps[False], steps[False].mean(axis=1, keepdims=True), atol=1e-5)
     assert np.median(steps[True][:, 15] / steps[False][:, 15]) == pytest.approx(15 / 8, rel=0.01)
@@ -41,7 +41,7 @@ def test_by_time_a_straight_way_is_thin_in_the_middle():
 
 
 def test_two_ways_stay_clear_of_the_disc_and_divide_as_asked():
-    world = TwoWays(share=0.7)
+    world = TwoPaths(share=0.7)
     paths = world.paths(5_000, np.random.default_rng(0))
     assert not world.inside(paths).any() and np.linalg.norm(paths, axis=2).min() > world.radius + 0.02
     assert (paths[:, 16, 1] > 0).mean() == pytest.approx(0.7, abs=0.02)

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
 
-from thalweg.planner.data.coverage import VisitedPlaces
-from thalweg.planner.following.occupancy_grid import Squares
+from thalweg.planner.data.coverage import Coverage
+from thalweg.planner.following.occupancy_grid import OccupancyGrid
 
 MOVE, CLEARANCE = 0.1, 0.08
 
@@ -19,8 +19,8 @@ def grid(*sides, spacing=0.02):
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(sides))
 
 
-def squares(places, weight=6.0):
-    found = Squares.over(VisitedPlaces(places), places, MOVE, CLEARANCE, weight)
+def cells(places, weight=6.0):
+    found = OccupancyGrid.over(Coverage(places), places, MOVE, CLEARANCE, weight)
     assert found is not None
     return found
 
@@ -30,11 +30,11 @@ def free_at(own, *places):
 
 
 def barrier(gap=()):
-    """Nine by nine squares of which the middle column is a wall, but for a gap."""
+    """Nine by nine cells of which the middle column is a wall, but for a gap."""
     costs = np.ones((9, 9))
     costs[:, 4] = 1e6
     costs[list(gap), 4] = 1
-    return Squares(costs, np.zeros(2), 1.0)
+    return OccupancyGrid(costs, np.zeros(2), 1.0)
 
 
 def test_no_link_jumps_a_wall_one_square_thick():
@@ -42,11 +42,11 @@ def test_no_link_jumps_a_wall_one_square_thick():
     assert connected_components(barrier(gap=[3]).links)[0] == 1
     costs = np.ones((9, 9))
     costs[np.arange(9), 8 - np.arange(9)] = 1e6
-    assert connected_components(Squares(costs, np.zeros(2), 1.0).links)[0] == 2
+    assert connected_components(OccupancyGrid(costs, np.zeros(2), 1.0).links)[0] == 2
 
 
 def test_the_nearer_to_a_wall_the_dearer():
-    own = squares(grid(1, 1))
+    own = cells(grid(1, 1))
     middle = own.costs[len(own.costs) // 2]
     free = middle[middle < 1e6]
     assert free[len(free) // 2] == 1 and 5 < free[0] <= 7
@@ -62,19 +62,19 @@ SPARSE_EAST = beside(grid(1, 1), grid(1, 1, spacing=0.12))  # densely visited in
 
 
 def test_gaps_between_sparse_visits_are_no_walls():
-    """With one measure for all places there are squares of nowhere between visits 0.12 apart."""
-    own = squares(SPARSE_EAST)
+    """With one measure for all places there are cells of nowhere between visits 0.12 apart."""
+    own = cells(SPARSE_EAST)
     inside = own.centres[(own.centres > 0.2).all(axis=1) & (own.centres < [1.8, 0.8]).all(axis=1)]
     wanted = int(np.prod(np.floor(np.array([1.6, 0.6]) / own.side)))
     assert len(inside) >= wanted
-    assert VisitedPlaces(SPARSE_EAST).hold(inside, slack=2).mean() < 0.9  # the bound bites: these were walls
+    assert Coverage(SPARSE_EAST).contains(inside, slack=2).mean() < 0.9  # the bound bites: these were walls
     east = own.costs[tuple(np.rint((inside[inside[:, 0] > 1.4] - own.low) / own.side).astype(int).T)]
     assert east.max() == 1
 
 
 def test_what_sparse_visits_tell_does_not_reach_into_walls():
     """The border where visits are sparse lies no farther from them than where they are dense, on all sides, and is closed."""
-    own = squares(SPARSE_EAST)
+    own = cells(SPARSE_EAST)
     west, east = (own.centres[abs(own.centres[:, 0] - x) < 0.1, 1] for x in (0.5, 1.5))
     for dense, sparse in ((west.max() - 1, east.max() - 0.96), (-west.min(), -east.min())):  # 0.96: the east's last visits
         assert 0 < dense < 0.1 and abs(sparse - dense) <= own.side
@@ -84,14 +84,14 @@ def test_what_sparse_visits_tell_does_not_reach_into_walls():
 
 def test_an_island_amid_dense_visits_stays_one():
     places = grid(1, 1)
-    own = squares(places[np.linalg.norm(places - 0.5, axis=1) > 0.12])
+    own = cells(places[np.linalg.norm(places - 0.5, axis=1) > 0.12])
     assert free_at(own, (0.5, 0.5), (0.5, 0.8)) == [False, True]
 
 
 def test_visits_farther_apart_than_a_stride_do_not_join():
     """A gap seven moves wide is a wall, however few the visits are on both sides of it."""
     places = grid(0.6, 1, spacing=0.2)
-    own = squares(beside(grid(1, 1), places + np.array([0.3, 0]), places + np.array([0.6, 0])))
+    own = cells(beside(grid(1, 1), places + np.array([0.3, 0]), places + np.array([0.6, 0])))
     assert free_at(own, (1.6, 0.5), (1.7, 0.5), (2.25, 0.5)) == [True, True, False]
 
 
@@ -101,7 +101,7 @@ def wiggly(own, points=200):
 
 
 def test_in_the_open_a_line_is_pulled_straight():
-    own = squares(grid(2, 2))
+    own = cells(grid(2, 2))
     line = wiggly(own)
     pulled = own.pulled_straight(line)
     straight = np.linalg.norm(line[-1] - line[0])
@@ -137,7 +137,7 @@ def test_pulling_never_costs(points, seed):
 
 def test_it_is_the_same_in_space_and_on_a_line():
     for sides in ((0.6, 0.6, 0.6), (2.0,)):
-        own = squares(grid(*sides, spacing=0.03))
+        own = cells(grid(*sides, spacing=0.03))
         line = np.linspace(np.full(len(sides), 0.1), np.full(len(sides), 0.5), 60)
         bent = line + 0.05 * np.sin(np.linspace(0, np.pi, 60))[:, None] * (np.arange(len(sides)) == 0)
         pulled = own.pulled_straight(bent)

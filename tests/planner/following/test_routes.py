@@ -1,4 +1,4 @@
-"""Open squares, a wall that is thin and longer than the way round it is wide, and a corridor with a bend."""
+"""Open cells, a wall that is thin and longer than the way round it is wide, and a corridor with a bend."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from straight import straight_experience
 
-from thalweg.planner.data.coverage import VisitedPlaces
+from thalweg.planner.data.coverage import Coverage
 from thalweg.planner.data.trajectories import Trajectory, typical_turn
 from thalweg.planner.following.routes import Route, RouteConfig, Routes
 from thalweg.planner.following.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
@@ -26,7 +26,7 @@ BEND = SQUARE[(SQUARE[:, 0] < 0.31) | (SQUARE[:, 1] < 0.31)]  # an L, 0.3 wide
 
 
 def routes(places, **settings):
-    found = Routes.over(VisitedPlaces(places), places, MOVE, TURN, RouteConfig(**settings))
+    found = Routes.over(Coverage(places), places, MOVE, TURN, RouteConfig(**settings))
     assert found is not None
     return found
 
@@ -50,7 +50,7 @@ def test_in_the_open_a_route_is_hardly_longer_than_the_straight_line(ends):
     start, goal = np.array(ends[:2]), np.array(ends[2:])
     route = through(OPEN, start, goal)
     straight = np.linalg.norm(goal - start)
-    assert straight - 1e-6 <= length(route) <= 1.005 * straight  # 1.028 over squares
+    assert straight - 1e-6 <= length(route) <= 1.005 * straight  # 1.028 over cells
     assert route.points[0] == pytest.approx(start, abs=1e-6) and route.points[-1] == pytest.approx(goal, abs=1e-6)
     gaps = np.linalg.norm(np.diff(route.points, axis=0), axis=1)
     assert gaps.max() <= 0.2 * MOVE + 1e-6  # chords of equal arcs
@@ -62,7 +62,7 @@ def test_behind_a_wall_it_leads_round_its_end_and_keeps_clear():
     route = through(own, start, goal, steps=[20])
     straight = through(hugging, start, goal, steps=[20])
     for each in (route, straight):
-        assert VisitedPlaces(WALL).hold(each.points.astype(float), slack=3).all()
+        assert Coverage(WALL).contains(each.points.astype(float), slack=3).all()
         assert each.points[:, 1].max() >= 1.46
     over_the_end = [each.points[abs(each.points[:, 0] - 1) < 0.03, 1].min() for each in (route, straight)]
     assert over_the_end[0] >= 1.54 > 1.5 > over_the_end[1] > 1.44, over_the_end  # visits tell of it to 0.06
@@ -150,12 +150,12 @@ def test_in_space_it_is_the_same():
     ("places", "move"),
     [
         (np.random.default_rng(0).random((50, 4)), 0.1),  # too many entries
-        (SQUARE, 0.001),  # 2,000 squares of a move along each side
+        (SQUARE, 0.001),  # 2,000 cells of a move along each side
         (SQUARE, 1e-9),
     ],
 )
 def test_where_squares_are_too_many_or_senseless_there_are_no_routes(places, move):
-    assert Routes.over(VisitedPlaces(places), places, move, TURN, RouteConfig()) is None
+    assert Routes.over(Coverage(places), places, move, TURN, RouteConfig()) is None
 
 
 def test_where_nothing_moves_there_are_none():
@@ -184,7 +184,7 @@ def test_how_slowly_a_mass_turns_is_seen_from_its_motion(push, turns_every, turn
     """Up to full speed in 5 steps, in 10, and at once; the slower, the farther ahead and the clearer of walls."""
     walks = masses(push, turns_every)
     assert typical_turn(walks) == pytest.approx(turn, rel=0.1)
-    found = Routes.over(VisitedPlaces(SQUARE), SQUARE, 0.1, turn, RouteConfig())
+    found = Routes.over(Coverage(SQUARE), SQUARE, 0.1, turn, RouteConfig())
     assert found.look_ahead == max(0.7 * turn, 2.5)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import dijkstra
 
-from thalweg.planner.data.coverage import VisitedPlaces
+from thalweg.planner.data.coverage import Coverage
 from thalweg.planner.data.points import farthest_points, resample_by_arc_length, spread_points
 from thalweg.planner.data.trajectories import GoalEntries, Trajectory, pack_trajectories, unpack_trajectories
 from thalweg.planner.graph.search import trace
@@ -29,7 +29,7 @@ class Everywhere:
     def __init__(self, held=True):
         self.held = held
 
-    def hold_lines(self, starts, ends):
+    def contains_lines(self, starts, ends):
         return np.full(len(starts), self.held)
 
 
@@ -117,18 +117,18 @@ def test_of_points_more_than_there_are_all_are_taken_and_of_many_a_spread_few():
 
 def test_a_place_is_visited_if_it_is_as_near_as_visited_places_are_to_each_other():
     """On a line of unit spacing the eighth nearest place, itself the first, is 4 away."""
-    visited = VisitedPlaces(np.arange(101.0)[:, None])
+    visited = Coverage(np.arange(101.0)[:, None])
     assert visited.within == 4
-    assert visited.hold(np.array([[50.4], [104.0], [104.01], [-4.0], [-4.01]])).tolist() == [True, True, False, True, False]
-    assert visited.hold(np.array([[108.0], [108.01]]), slack=2.0).tolist() == [True, False]
-    assert visited.hold(np.zeros((3, 5, 1))).shape == (3, 5)
+    assert visited.contains(np.array([[50.4], [104.0], [104.01], [-4.0], [-4.01]])).tolist() == [True, True, False, True, False]
+    assert visited.contains(np.array([[108.0], [108.01]]), slack=2.0).tolist() == [True, False]
+    assert visited.contains(np.zeros((3, 5, 1))).shape == (3, 5)
 
 
 def test_the_nearest_visited_place_is_found():
     rng = np.random.default_rng(0)
     places, asked = rng.random((200, 3)), rng.random((50, 3))
     expected = np.linalg.norm(asked[:, None] - places, axis=2).argmin(axis=1)
-    assert np.array_equal(VisitedPlaces(places).nearest(asked)[0], expected)
+    assert np.array_equal(Coverage(places).nearest(asked)[0], expected)
 
 
 @settings(deadline=None)
@@ -137,61 +137,61 @@ def test_no_line_crosses_a_gap_however_long_it_is(seed, gap):
     """Places 0.1 apart on a line, `within` 0.4, with a gap of 2.1: whatever crosses that is not held, and all else is."""
     places = np.arange(0, 100, 0.1)
     places = places[(places < gap) | (places >= gap + 2.1)]
-    visited = VisitedPlaces(places[:, None])
+    visited = Coverage(places[:, None])
     assert visited.within == pytest.approx(0.4)
     starts, ends = np.random.default_rng(seed).choice(places, (2, 40, 1))
     crosses = (starts[:, 0] < gap) != (ends[:, 0] < gap)
-    assert np.array_equal(visited.hold_lines(starts, ends), ~crosses)
+    assert np.array_equal(visited.contains_lines(starts, ends), ~crosses)
 
 
 def test_a_line_may_pass_where_the_agent_was_seldom():
     """A hole of 3.5 `within` is less than twice that from either side; one of 5 is not."""
     places = np.arange(0, 20, 0.1)
     for hole, held in ((1.4, True), (2.1, False)):
-        visited = VisitedPlaces(places[(places < 7.05) | (places > 7.05 + hole)][:, None])
-        assert visited.hold_lines(np.array([[2.0]]), np.array([[18.0]])).tolist() == [held]
+        visited = Coverage(places[(places < 7.05) | (places > 7.05 + hole)][:, None])
+        assert visited.contains_lines(np.array([[2.0]]), np.array([[18.0]])).tolist() == [held]
 
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_a_wall_is_not_crossed_at_any_angle(seed):
     """A wall of 0.2 across the unit square, places 0.02 apart; a line along it, or on one side, is open."""
-    visited = VisitedPlaces(square_without(0.4, 0.6))
+    visited = Coverage(square_without(0.4, 0.6))
     rng = np.random.default_rng(seed)
     left, right = rng.random((2, 30, 2)) * [0.4, 1] + np.array([[[0, 0]], [[0.6, 0]]])
-    assert not visited.hold_lines(left, right).any() and not visited.hold_lines(right, left).any()
+    assert not visited.contains_lines(left, right).any() and not visited.contains_lines(right, left).any()
     for side in (left, right):
-        assert visited.hold_lines(side, side[::-1]).all()
+        assert visited.contains_lines(side, side[::-1]).all()
 
 
 def test_a_line_of_no_length_and_no_lines_at_all():
-    visited = VisitedPlaces(square_without(0.4, 0.6))
+    visited = Coverage(square_without(0.4, 0.6))
     places = np.array([[0.2, 0.2], [0.5, 0.5]])
-    assert visited.hold_lines(places, places).tolist() == [True, False]
-    assert visited.hold_lines(places[:0], places[:0]).shape == (0,)
+    assert visited.contains_lines(places, places).tolist() == [True, False]
+    assert visited.contains_lines(places[:0], places[:0]).shape == (0,)
 
 
 @pytest.mark.parametrize("times", [1, 10])
 def test_a_few_places_or_repeated_ones_are_held_themselves(times):
     """Fewer than eight, or each more than eight times: no distance between neighbours is known, or it is 0."""
     places = np.repeat([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], times, axis=0)
-    visited = VisitedPlaces(places)
-    assert visited.hold(places).all()
-    assert not visited.hold(np.array([[9.0, 9.0]])).any()
-    assert not visited.hold_lines(np.array([[0.0, 0.0]]), np.array([[1e-3, 9e-3]]))[0]
+    visited = Coverage(places)
+    assert visited.contains(places).all()
+    assert not visited.contains(np.array([[9.0, 9.0]])).any()
+    assert not visited.contains_lines(np.array([[0.0, 0.0]]), np.array([[1e-3, 9e-3]]))[0]
 
 
 def test_a_few_places_are_looked_at_in_few_strides(monkeypatch):
     """A hundredth of a unit: not in strides of a nanometre, which for a line across a world are gigabytes."""
     looked_at = []
-    hold = VisitedPlaces.hold
+    hold = Coverage.hold
 
     def listen(self, places, slack=1.0):
         looked_at.append(len(places))
         return hold(self, places, slack)
 
-    monkeypatch.setattr(VisitedPlaces, "hold", listen)
-    VisitedPlaces(np.array([[0.0, 0.0], [1.0, 0.0]])).hold_lines(np.array([[0.0, 0.0]]), np.array([[0.01, 0.0]]))
+    monkeypatch.setattr(Coverage, "contains", listen)
+    Coverage(np.array([[0.0, 0.0], [1.0, 0.0]])).contains_lines(np.array([[0.0, 0.0]]), np.array([[0.01, 0.0]]))
     assert sum(looked_at) < 10_000
 
 
@@ -201,7 +201,7 @@ def test_a_few_places_are_looked_at_in_few_strides(monkeypatch):
 def test_stitching_joins_trajectories_that_never_meet_in_one_episode():
     """An L of three pieces: no piece goes round the corner, yet the paths do."""
     pieces = [line((0, 0), (1, 0), 40), line((1, 0), (1, 1), 40), line((1, 1), (1, 2), 40)]
-    paths = stitch(pieces, VisitedPlaces(goals_of(pieces)), 4, 3, 200)
+    paths = stitch(pieces, Coverage(goals_of(pieces)), 4, 3, 200)
     assert paths.shape == (200, 129, 2)
     far = paths[(paths[:, 0].sum(axis=1) < 0.3) & (paths[:, -1, 1] > 1.7)]
     assert len(far) > 0 and (np.linalg.norm(far - [1, 0], axis=2).min(axis=1) < 0.2).all()
@@ -229,7 +229,7 @@ class Driven(Straight):
 def test_stitched_paths_do_not_cut_corners_that_were_not_visited():
     """Drawn straight, links of up to 7 env steps cut the corners of the U: in 37 % of the paths, were they not closed."""
     legs = goals_of(chain(U, 0.005))
-    paths = stitch(chain(U, 0.1), VisitedPlaces(legs), 7, 20, 60, Driven(legs))
+    paths = stitch(chain(U, 0.1), Coverage(legs), 7, 20, 60, Driven(legs))
     assert gaps_to(paths, legs).max() < 0.05  # visited is what lies within 0.04
     tips = (np.abs(paths[:, 0, 0] - paths[:, -1, 0]) > 0.25) & (paths[:, [0, -1], 1] < 0.5).all(axis=1)
     assert tips.any() and (paths[tips, :, 1].max(axis=1) > 0.95).all()
@@ -251,7 +251,7 @@ def test_each_stitched_path_is_the_cheapest_once_links_are_closed(monkeypatch):
     monkeypatch.setattr("thalweg.planner.graph.stitched_paths.dijkstra", search)
     monkeypatch.setattr("thalweg.planner.graph.stitched_paths.trace", tracing)
     legs = goals_of(chain(U, 0.005))
-    stitch(chain(U, 0.1), VisitedPlaces(legs), 7, 20, 60, Driven(legs))
+    stitch(chain(U, 0.1), Coverage(legs), 7, 20, 60, Driven(legs))
     assert 0 < searched[-1] < searched[0]  # there was something to close, and not all was searched anew
     shortest = dijkstra(costs[-1])
     for route in traced[-15:]:  # of the last of four graphs
@@ -262,7 +262,7 @@ def test_each_stitched_path_is_the_cheapest_once_links_are_closed(monkeypatch):
 def test_stitched_paths_cross_what_was_not_visited_where_there_is_no_other_way():
     """Without the arc of the U its legs are joined nevertheless, by links across."""
     legs = [chain(U, 0.1)[i] for i in (0, 2)]
-    visited = VisitedPlaces(goals_of([chain(U, 0.005)[i] for i in (0, 2)]))
+    visited = Coverage(goals_of([chain(U, 0.005)[i] for i in (0, 2)]))
     paths = stitch(legs, visited, 7, 5, 60)
     across = np.abs(paths[:, 0, 0] - paths[:, -1, 0]) > 0.25
     assert 10 < across.sum() < 50
@@ -273,7 +273,7 @@ def test_stitched_paths_cross_what_was_not_visited_where_there_is_no_other_way()
 def test_a_path_that_was_visited_is_not_changed_by_what_was_visited():
     """Where every link is open, the paths are those of the graph."""
     pieces = [line((0, 0), (1, 0), 40)]
-    paths = [stitch(pieces, visited, 4, 3, 40) for visited in (Everywhere(), VisitedPlaces(pieces[0].goals))]
+    paths = [stitch(pieces, visited, 4, 3, 40) for visited in (Everywhere(), Coverage(pieces[0].goals))]
     assert np.array_equal(*paths)
 
 
@@ -308,7 +308,7 @@ def test_straightening_does_not_cut_through_a_hole():
     """Bows of radius 0.9 half way round a hole of radius 0.5, places 0.02 apart: they come near to the hole, and stay out."""
     axis = np.arange(-1, 1.001, 0.02)
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    visited = VisitedPlaces(grid[np.linalg.norm(grid, axis=1) > 0.5])
+    visited = Coverage(grid[np.linalg.norm(grid, axis=1) > 0.5])
     angles = np.linspace(0, np.pi, 129) + np.linspace(0, 1, 8)[:, None]
     paths = 0.9 * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     new = straightened(paths, visited, np.random.default_rng(0), rounds=200)

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from thalweg.envs.walls import WallMap
 from thalweg.planner.data.trajectories import GoalEntries, Trajectory
-from thalweg.planner.evaluation.audit import near_goals, told_goals
+from thalweg.planner.evaluation.audit import near_goals, predicted_goals
 from thalweg.planner.graph.stitched_paths import paths_in_maps
 from thalweg.planner.many_maps.layout import Layout, clearest, look_up
 from thalweg.planner.many_maps.local_links import links_of_map
@@ -272,7 +272,7 @@ def test_where_nothing_visited_is_near_there_is_no_goal():
 
 
 def test_told_goals_are_as_far_off_as_the_distance_says_and_of_all_lengths():
-    choose, rng = told_goals(Worlds(), SQUARES, 12), np.random.default_rng(0)
+    choose, rng = predicted_goals(Worlds(), SQUARES, 12), np.random.default_rng(0)
     state, wanted = state_in(WORLDS[0]), []
     for _ in range(200):
         goal, steps = choose(state, PLACE(state), rng)

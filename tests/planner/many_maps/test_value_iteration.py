@@ -15,10 +15,10 @@ from thalweg.planner.many_maps.value_iteration import (
     _HIDDEN,
     _MOST,
     _WALL,
+    PathFeatures,
     ValueMaps,
-    WayFeatures,
-    square_centres,
-    square_of,
+    cell_centres,
+    cell_of,
 )
 
 WALL = 100.0  # what it costs here, more than any way round; a free square costs 1
@@ -31,7 +31,7 @@ class KnownCost(torch.nn.Module):
 
 def known(module):
     """The same value maps, their cost network replaced."""
-    (module.maps if isinstance(module, WayFeatures) else module).cost = KnownCost()
+    (module.maps if isinstance(module, PathFeatures) else module).cost = KnownCost()
     return module
 
 
@@ -118,8 +118,8 @@ def test_costs_are_learnt_from_ways():
 
 @given(shape=st.tuples(st.integers(1, 20), st.integers(1, 20)))
 def test_the_centre_of_each_square_lies_in_it(shape):
-    centres = square_centres(shape)
-    index, within = square_of(centres, shape)
+    centres = cell_centres(shape)
+    index, within = cell_of(centres, shape)
     assert centres.shape == (shape[0] * shape[1], 2)
     assert index.tolist() == list(range(shape[0] * shape[1]))
     assert torch.allclose(within, torch.zeros_like(within), atol=1e-4)
@@ -128,22 +128,22 @@ def test_the_centre_of_each_square_lies_in_it(shape):
 @given(x=st.floats(-1, 1, width=32), y=st.floats(-1, 1, width=32))
 def test_square_and_place_in_it_give_the_place_again(x, y):
     shape = (5, 3)
-    index, within = square_of(torch.tensor([x, y]), shape)
+    index, within = cell_of(torch.tensor([x, y]), shape)
     assert within.abs().max() <= 1 + 1e-4
-    again = square_centres(shape)[index] + within / torch.tensor(shape)
+    again = cell_centres(shape)[index] + within / torch.tensor(shape)
     assert torch.allclose(again, torch.tensor([x, y]), atol=1e-5)
 
 
 def test_squares_are_counted_along_the_second_axis_first_and_the_border_belongs_to_the_last_ones():
     places = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0], [-9.0, 9.0]])
-    assert square_of(places, (4, 3))[0].tolist() == [0, 2, 9, 11, 2]
+    assert cell_of(places, (4, 3))[0].tolist() == [0, 2, 9, 11, 2]
 
 
 def features_between(picture, start, goal):
     """Of the squares (X, Y) of one picture, for ends at the centres of two."""
-    ends = square_centres(picture.shape)[[start, goal]]
-    told = known(WayFeatures())(torch.as_tensor(picture)[None], ends[None])[0]
-    assert told.shape == (picture.size, WayFeatures.size) and WayFeatures.size == 4 + _HIDDEN
+    ends = cell_centres(picture.shape)[[start, goal]]
+    told = known(PathFeatures())(torch.as_tensor(picture)[None], ends[None])[0]
+    assert told.shape == (picture.size, PathFeatures.size) and PathFeatures.size == 4 + _HIDDEN
     return told.detach().numpy()
 
 
@@ -181,9 +181,9 @@ def test_from_a_square_to_itself_nothing_is_undefined():
 
 def test_features_are_told_by_the_squares_of_the_ends_only():
     """The place within the square is for others to tell."""
-    picture, centres = torch.as_tensor(mazes(3, 1)), square_centres((7, 7))
+    picture, centres = torch.as_tensor(mazes(3, 1)), cell_centres((7, 7))
     torch.manual_seed(0)
-    ways, nudge = WayFeatures(), torch.tensor([[0.9, -0.9], [-0.9, 0.9]]) / 7
+    ways, nudge = PathFeatures(), torch.tensor([[0.9, -0.9], [-0.9, 0.9]]) / 7
     ends = centres[[8, 40]]
     assert torch.equal(ways(picture, ends[None]), ways(picture, (ends + nudge)[None]))
     assert not torch.equal(ways(picture, ends[None]), ways(picture, centres[[9, 40]][None]))

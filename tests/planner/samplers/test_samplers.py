@@ -9,7 +9,7 @@ from rings import LAYOUT, OTHERS, TRAINED, ends_of, picture_of, ring_experience,
 from straight import Straight, straight_experience
 
 from thalweg.planner.checks import check_sampler
-from thalweg.planner.data.coverage import VisitedPlaces
+from thalweg.planner.data.coverage import Coverage
 from thalweg.planner.data.trajectories import GoalEntries, Trajectory, typical_step
 from thalweg.planner.energy.between import BetweenModel
 from thalweg.planner.energy.config import EnergyConfig, SamplingConfig
@@ -290,7 +290,7 @@ def test_imagined_places_where_nobody_has_been_give_way_to_visited_ones(walk, ex
     samples = sampler.sample(start, goal, 100, np.random.default_rng(0))
     imagined = sampler.model.sample(start[:2], goal, 100, sampler.config, np.random.default_rng(0))
     gaps = np.linalg.norm(imagined[:, None] - visited[:, :2], axis=-1)
-    been = gaps.min(axis=1) <= VisitedPlaces(visited[:, :2]).within
+    been = gaps.min(axis=1) <= Coverage(visited[:, :2]).within
     assert 5 < been.sum() < 95
     assert np.array_equal(samples[been, :2], imagined[been])
     assert not any((visited[:, :2] == sample[:2]).all(axis=1).any() for sample in samples[been])
@@ -433,7 +433,7 @@ def test_what_is_imagined_in_a_map_is_lifted_by_what_was_visited_in_any(fitted_i
     state = state_in(OTHERS[0], start)
     samples = sampler.sample(state, goal, 60, np.random.default_rng(0))
     imagined = sampler.model.sample(start, goal, 60, sampler.config, np.random.default_rng(0), rings.picture(state))
-    been = rings.visited.hold(imagined)
+    been = rings.visited.contains(imagined)
     assert 0 < been.sum() < 60
     assert np.array_equal(samples[been, :2], imagined[been])
     assert np.array_equal(samples[~been], rings.states[rings.visited.nearest(imagined[~been])[0]])
