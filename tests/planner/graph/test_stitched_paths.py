@@ -184,11 +184,11 @@ def test_a_few_places_or_repeated_ones_are_held_themselves(times):
 def test_a_few_places_are_looked_at_in_few_strides(monkeypatch):
     """A hundredth of a unit: not in strides of a nanometre, which for a line across a world are gigabytes."""
     looked_at = []
-    hold = Coverage.hold
+    contains = Coverage.contains
 
     def listen(self, places, slack=1.0):
         looked_at.append(len(places))
-        return hold(self, places, slack)
+        return contains(self, places, slack)
 
     monkeypatch.setattr(Coverage, "contains", listen)
     Coverage(np.array([[0.0, 0.0], [1.0, 0.0]])).contains_lines(np.array([[0.0, 0.0]]), np.array([[0.01, 0.0]]))
