@@ -13,7 +13,7 @@ from .data.dataset import Dataset
 from .data.trajectories import GoalEntries, Trajectory
 from .fitting import ignore
 from .graph.stitched_paths import paths_in_maps, training_paths
-from .many_maps.layout import Layout
+from .many_maps.maps import ONE_MAP, Maps
 from .protocols import DistanceModel, GoalPolicy, World
 
 Array = NDArray[np.floating]
@@ -42,7 +42,7 @@ class Experience:
     seed: int  # of all that is learned from it
     distance: DistanceModel = field(default_factory=_Unmeasured)
     sure_edge: float = float("nan")  # env steps, see `evaluation.audit.sure_edge`
-    layout: Layout | None = None  # where states end in a picture of their map, and the maps are many
+    maps: Maps = ONE_MAP  # one, or many that states end in a picture of
     agent: GoalPolicy | None = None
     world: World | None = None
     _paths: dict[str, tuple[Array, Array]] = field(default_factory=dict, init=False, repr=False)
@@ -90,12 +90,11 @@ class Experience:
 
     def paths_in_maps(self) -> tuple[Array, Array]:
         """As `paths`, where maps are many: paths (N, L, 2), and the pictures of their maps (N, X Y)."""
-        assert self.layout is not None
         if "many" not in self._paths:
             rng = np.random.default_rng(self.seed)
-            self._paths["many"] = paths_in_maps(self.trajectories, self.distance, self.goal_of, self.layout, rng)
+            self._paths["many"] = paths_in_maps(self.trajectories, self.distance, self.goal_of, self.maps.pictured(), rng)
         return self._paths["many"]
 
     def picture(self, state: Array) -> Array:
         """(S,) -> (X Y,) what the state shows of its map; (0,) where there is but one."""
-        return state[:0] if self.layout is None else self.layout.pictures(state).ravel()
+        return self.maps.picture(state)

@@ -59,7 +59,7 @@ def main(options: Options) -> None:
 
     torch.set_num_threads(1)
     trained = load(options.run, options.env, progress=options.progress)
-    if trained.layout is not None:
+    if trained.maps.kind == "many":
         raise UsageError(f"{trained.env} has many maps, and an audit is of one; evaluate its planners instead (scripts.evaluate)")
     limit = int(3 * options.max_edge) + 20
     env = trained.make_env(max_episode_steps=limit)

@@ -10,6 +10,7 @@ from thalweg.planner.data.points import resample_by_arc_length
 from thalweg.planner.data.trajectories import GoalEntries, Trajectory
 from thalweg.planner.experience import Experience
 from thalweg.planner.many_maps.layout import Layout
+from thalweg.planner.many_maps.maps import PicturedMaps
 
 LAYOUT = Layout((7, 7), (0.0, 0.0), (7.0, 7.0))  # a square is a unit
 MAPS = list(itertools.product((1, 2), (4, 5), (1, 2), (4, 5), (0, 1), (3,)))  # left, right, low, high, which is shut, and where
@@ -60,6 +61,8 @@ def ring_experience(rings):
     for ring in rings:
         way = corridors_of(ring)[0]
         data.append(Trajectory(np.stack([state_in(ring, place) for place in way]), way))
-    experience = Experience(Dataset(data, GoalEntries((0, 1))), seed=0, distance=Straight(), sure_edge=4.0, layout=LAYOUT)
+    experience = Experience(
+        Dataset(data, GoalEntries((0, 1))), seed=0, distance=Straight(), sure_edge=4.0, maps=PicturedMaps(LAYOUT)
+    )
     experience._paths["many"] = paths_of(rings)
     return experience

@@ -20,6 +20,7 @@ from .envs.user_files import load_from_file
 from .planner.data.dataset import Dataset
 from .planner.data.trajectories import unpack_trajectories
 from .planner.errors import UsageError
+from .planner.many_maps.maps import maps_of
 from .planner.progress import silent
 from .planner.run.run import Run
 from .planner.storage import DamagedError, bytes_to_json, read_arrays, read_json, settings_from, verify
@@ -72,7 +73,7 @@ def load(
         own,
         envs,
         data,
-        layout=own.layout,
+        maps=maps_of(own.layout),
         open_replay=_replay_of(folder, config, envs),
         load_class=load_from_file,
         progress=shown,
@@ -136,7 +137,7 @@ def check_env_fits(run: Run) -> None:
     actual = env.observation_space
     env.close()
     mismatches = [line for line in space_mismatches(stored, actual, "observation") if ": shape " in line]
-    if run.layout is not None and not mismatches:  # a picture of another area would be looked at in the wrong cells
+    if run.maps.kind == "many" and not mismatches:  # a picture of another area would be looked at in the wrong cells
         assert isinstance(stored, spaces.Dict)  # for the type checker; the agent's own is one
         mismatches = space_mismatches(stored["desired_goal"], actual["desired_goal"], "desired_goal")
     if mismatches:

@@ -220,7 +220,7 @@ def _fit(run: Run, config: TrainConfig, agent_seconds: float, learnt: str) -> No
     """What planners are made of, from what the agent has seen. `learnt`: what the agent's training says of itself."""
     began = time.perf_counter()
     losses = Losses(run.progress, run.folder if config.tensorboard else None)
-    energy = _energy_config(config.energy, run.layout is not None)
+    energy = _energy_config(config.energy, run.maps.kind == "many")
     replace(run, part_configs={"energy": energy}, progress=losses.recorded).sampler("energy")
     seconds = {"agent": agent_seconds, "energy": time.perf_counter() - began}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -36,11 +36,6 @@ class EmbeddingCache:
         self._seen = 0  # the buffer's `num_added` when all was coded for sure
         self._versions: list[int] = []  # of what was learnt, then
 
-    @staticmethod
-    def kept_of(ways: GeodesicPrior) -> int:
-        """How many numbers of a step, at most: the codes of both its places and of the goal."""
-        return 2 * ways.code_size + ways.goal_code_size
-
     def forget(self) -> None:
         """Work all out anew when it is needed, in the same parts whatever came in when: rounding depends on them."""
         self._versions = []

@@ -42,6 +42,8 @@ class GeodesicPrior(Protocol):
     num_seen: int
     code_size: int
     goal_code_size: int
+    kept: int  # numbers of a step that `EmbeddingCache` keeps; 0 where nothing would have to be worked out
+    picture_size: int  # entries of a state that are a picture of the map
 
     def code(self, states: Tensor, places: Tensor) -> Tensor:
         """(..., S), the goals (..., G) that they achieve -> (..., code_size); its first entries are the place's as a goal."""
@@ -80,6 +82,8 @@ class OneMapPrior(nn.Module):
         self.goal_code_size = self.shape[0] * self.shape[1]
         self.slopes_shape = (*self.shape, goal_size)
         self.code_size = self.goal_code_size * (1 + goal_size) + self.num_seen
+        self.kept = 2 * self.code_size + self.goal_code_size  # of both its places, and of the goal
+        self.picture_size = 0
 
     def code(self, states: Tensor, places: Tensor) -> Tensor:
         values, slopes = self.quasimetric.with_slopes(places)
@@ -122,6 +126,7 @@ class ManyMapsPrior(LocalGeodesics):
         self.num_seen = len(self.near)
         self.goal_code_size = 2
         self.code_size = self.goal_code_size + layout.size
+        self.kept, self.picture_size = 0, layout.size
 
     def code(self, states: Tensor, places: Tensor) -> Tensor:
         return torch.cat([places, states[..., -self.layout.size :]], dim=-1)
@@ -153,3 +158,8 @@ class ManyMapsPrior(LocalGeodesics):
         beyond = (offsets.norm(dim=-1) / self.reach).clamp(min=1.0)
         steps = self(pictures, seen, here, here + offsets / beyond[..., None]) + self.pace * (beyond - 1)
         return steps, seen
+
+
+def prior_of(layout: Layout | None, goal_size: int) -> OneMapPrior | ManyMapsPrior:
+    """For an env of one map, or of many that states end in a picture of."""
+    return OneMapPrior(goal_size) if layout is None else ManyMapsPrior(layout)

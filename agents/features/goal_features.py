@@ -12,7 +12,7 @@ from torch import Tensor
 from thalweg.planner.many_maps.layout import Layout
 
 from ..sac.stall_recovery import pull_of
-from .geodesic_prior import ManyMapsPrior, OneMapPrior, PriorFeatures
+from .geodesic_prior import ManyMapsPrior, OneMapPrior, PriorFeatures, prior_of
 
 
 class GoalFeatures(BaseFeaturesExtractor):
@@ -38,9 +38,9 @@ class GoalFeatures(BaseFeaturesExtractor):
     visited: Tensor  # () stored transitions that the ways are of; 0 before the first, when they are not to be used
 
     def __init__(self, observation_space: spaces.Dict, discount: float, action_size: int, layout: Layout | None = None) -> None:
-        self.own = spaces.flatdim(observation_space["observation"]) - (layout.size if layout is not None else 0)
-        state_size, goal_size = self.own, spaces.flatdim(observation_space["desired_goal"])
-        ways = OneMapPrior(goal_size) if layout is None else ManyMapsPrior(layout)
+        goal_size = spaces.flatdim(observation_space["desired_goal"])
+        ways = prior_of(layout, goal_size)
+        state_size = self.own = spaces.flatdim(observation_space["observation"]) - ways.picture_size
         super().__init__(observation_space, state_size + 3 * goal_size + ways.num_seen + 1)
         self.discount = discount
         self.ways = ways

@@ -16,6 +16,7 @@ from thalweg.planner.many_maps.layout import Layout
 
 from .batch import HerSamples
 from .goal_tolerance import GoalTest
+from .map_numbers import map_numbers_of
 from .neighbours import NeighbourIndex
 
 Array = NDArray[np.floating]
@@ -59,10 +60,8 @@ class HerBuffer(DictReplayBuffer):
         self.relabel_horizon = relabel_horizon
         self.future_share = future_share
         self.nearby_share = nearby_share
-        self.layout = layout
+        self.map_numbers = map_numbers_of(layout)
         self.maps = np.zeros((self.buffer_size, n_envs), dtype=np.int64)  # the number of the map that each step was in
-        self._numbers: dict[bytes, int] = {}  # of the maps' pictures
-        self._next_number = 0
         self.last_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)  # last stored step of the same episode
         self.first_step = np.zeros((self.buffer_size, n_envs), dtype=np.int64)
         self._episode_start = np.zeros(n_envs, dtype=np.int64)
@@ -83,7 +82,7 @@ class HerBuffer(DictReplayBuffer):
         infos: list[dict[str, Any]],
     ) -> None:
         step = self.pos
-        self.maps[step] = self.numbers_of(obs["observation"])
+        self.maps[step] = self.map_numbers.of(obs["observation"])
         super().add(obs, next_obs, action, reward, done, infos)
         self.num_added += 1
         for env, start in enumerate(self._episode_start):
@@ -92,7 +91,7 @@ class HerBuffer(DictReplayBuffer):
         # An episode that reaches the end of the buffer is stored as two: indices never wrap within an episode.
         wrapped = self.pos <= step
         self._episode_start = np.where(np.asarray(done, dtype=bool) | wrapped, self.pos, self._episode_start)
-        if self.full and self.layout is not None:  # what is overwritten may have been of another map
+        if self.full and self.map_numbers.many:  # what is overwritten may have been of another map
             self._index = None
 
     def sample(self, batch_size: int, env: VecNormalize | None = None, batches: int = 1) -> HerSamples:  # type: ignore[override]
@@ -207,19 +206,9 @@ class HerBuffer(DictReplayBuffer):
         values[later] = _at_rows(self.next_observations[key], rows[later])
         return values
 
-    def numbers_of(self, states: Array) -> NDArray[np.int64]:
-        """(B, S) -> (B,): the number of each state's map; a new one for a map that is new."""
-        if self.layout is None:
-            return np.zeros(len(states), dtype=np.int64)
-        keys = self.layout.keys(states)
-        for key in keys:
-            if key not in self._numbers:
-                self._numbers[key], self._next_number = self._next_number, self._next_number + 1
-        return np.array([self._numbers[key] for key in keys])
-
     def _random_rows(self, maps: NDArray, count: int) -> NDArray:
         """(B,) -> (B, count) random stored transitions of these maps."""
-        if self.layout is None:
+        if not self.map_numbers.many:
             return self.rng.integers(self.num_stored * self.n_envs, size=(len(maps), count))
         if self._index is None or not self._index.holds(maps):
             self._index = self._indexed()
@@ -227,7 +216,7 @@ class HerBuffer(DictReplayBuffer):
 
     def _indexed(self) -> NeighbourIndex:
         maps = self.maps[: self.num_stored].reshape(-1)
-        return NeighbourIndex(self.stored("achieved_goal").reshape(len(maps), -1), maps, self.layout is not None)
+        return NeighbourIndex(self.stored("achieved_goal").reshape(len(maps), -1), maps, self.map_numbers.many)
 
     def content(self) -> dict[str, NDArray]:
         """All that is stored, for `restore`. Of a buffer that has wrapped, the oldest step comes first."""
@@ -276,11 +265,9 @@ class HerBuffer(DictReplayBuffer):
                 values[:num_steps] = content[f"{part}/{key}"]
         self.goal_test.scale = float(content["arrival_scale"])
         self.pos, self.full, self.num_added = num_steps % self.buffer_size, num_steps == self.buffer_size, num_steps
-        if self.layout is not None:
-            numbers, first = np.unique(self.maps[:num_steps], return_index=True)
-            states = self.stored("observation").reshape(-1, *self.obs_shape["observation"])[first]
-            self._numbers = dict(zip(self.layout.keys(states), numbers.tolist(), strict=True))
-            self._next_number = int(numbers.max(initial=-1)) + 1
+        numbers, first = np.unique(self.maps[:num_steps], return_index=True)
+        states = self.stored("observation").reshape(-1, *self.obs_shape["observation"])[first]
+        self.map_numbers.restore(numbers, states)
         self.begin_episodes()
 
     def begin_episodes(self) -> None:
@@ -317,7 +304,7 @@ class HerBuffer(DictReplayBuffer):
 
     @property
     def _columns(self) -> tuple[str, ...]:
-        return _COLUMNS if self.layout is None else (*_COLUMNS, "maps")
+        return (*_COLUMNS, *self.map_numbers.columns)
 
     @property
     def num_stored(self) -> int:

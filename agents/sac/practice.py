@@ -79,7 +79,7 @@ class Practice:
 
     def _draw(self, fresh: Flags, observations: dict[str, Array]) -> None:
         assert self._goals is not None  # for the type checker
-        maps = self._buffer.numbers_of(observations["observation"][fresh])
+        maps = self._buffer.map_numbers.of(observations["observation"][fresh])
         practised = self._buffer.rng.random(fresh.sum()) < self._config.practice_share
         self._goals[fresh], known = self._buffer.practice_goals(observations["achieved_goal"][fresh], maps)
         self._practising[fresh] = practised & known

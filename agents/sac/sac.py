@@ -19,7 +19,7 @@ from thalweg.planner.many_maps.layout import Layout
 
 from ..config import AgentConfig
 from ..features.embedding_cache import EmbeddingCache, UncachedEmbeddings
-from ..features.geodesic_prior import OneMapPrior
+from ..features.geodesic_prior import prior_of
 from ..finite import NotFiniteError
 from ..goal_vec_env import goal_vec_env
 from ..model_file import Place, read_learnt, read_model, write_model
@@ -96,7 +96,7 @@ class GoalSAC(SAC):
         self._rounds = math.ceil(STEPS_IN_A_ROW / env.num_envs / period) * period
         room = buffer_size if buffer_size is not None else self._room_for(total_steps or 0, env.num_envs) * env.num_envs
         goal_size = spaces.flatdim(env.observation_space["desired_goal"])
-        kept = EmbeddingCache.kept_of(OneMapPrior(goal_size)) if self.layout is None else 0
+        kept = prior_of(self.layout, goal_size).kept
         check_memory(env.observation_space, env.action_space, room, kept, get_device(device))
         warn_of_slow_bfloat16(config.precision, str(device))
         super().__init__(
@@ -139,7 +139,7 @@ class GoalSAC(SAC):
         """Let the replay hold so many steps of each env, if it grows; ReplayMemoryError if there is no memory for them."""
         if not self._grows or num_steps <= self.replay_buffer.buffer_size:
             return
-        kept = EmbeddingCache.kept_of(self.actor.features_extractor.ways) if self.layout is None else 0
+        kept = self.actor.features_extractor.ways.kept
         check_memory(self.observation_space, self.action_space, num_steps * self.n_envs, kept, self.device)
         self.replay_buffer.grow(num_steps)
         self.buffer_size = num_steps * self.n_envs
@@ -285,8 +285,7 @@ class GoalSAC(SAC):
 
     def _codes_of_places(self) -> Embeddings:
         ways = self.actor.features_extractor.ways
-        # a place's code in many maps holds nothing that would have to be worked out
-        return EmbeddingCache(self.replay_buffer, ways) if self.layout is None else UncachedEmbeddings(ways, self.device)
+        return EmbeddingCache(self.replay_buffer, ways) if ways.kept else UncachedEmbeddings(ways, self.device)
 
     def _update(self, samples: HerSamples, batches: int = 1) -> dict[str, Tensor]:
         """One update with each of so many batches."""

@@ -124,7 +124,7 @@ class LocalDistance:
     def fit(cls, experience: Experience, config: LocalDistanceConfig | None = None, on_step: OnStep = ignore) -> LocalDistance:
         """ValueError if nothing moves, or states show no picture of their map; DivergedError if the loss diverges."""
         config = config if config is not None else LocalDistanceConfig()
-        network = fit_local_geodesics(experience.trajectories, _layout_of(experience), config, experience.seed, on_step)
+        network = fit_local_geodesics(experience.trajectories, experience.maps.pictured(), config, experience.seed, on_step)
         return cls(network, experience.goal_of)
 
     @classmethod
@@ -164,17 +164,11 @@ class LocalDistance:
     @classmethod
     def from_state(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], experience: Experience) -> LocalDistance:
         """OtherVersionError where they do not fit; ValueError if states show no picture of their map."""
-        layout = _layout_of(experience)
+        layout = experience.maps.pictured()
         with reading("local distance"):
             network = LocalGeodesics(layout, LocalDistanceConfig(**settings))
             network.load_state_dict(dict(tensors))
         return cls(network.eval().requires_grad_(False), experience.goal_of)
-
-
-def _layout_of(experience: Experience) -> Layout:
-    if experience.layout is None:
-        raise ValueError("states show no picture of their map, which the local distance needs; take another")
-    return experience.layout
 
 
 def fit_local_geodesics(

@@ -12,7 +12,7 @@ from ..checks import checked_nodes, checked_steps
 from ..experience import MAX_EDGE, Experience
 from ..fitting import OnStep, ignore
 from ..graph.search import Search, link_steps, search_csgraph, shortest_plan
-from ..many_maps.layout import Layout
+from ..many_maps.maps import ONE_MAP, Maps
 from ..plan import Plan
 from ..protocols import DistanceModel, StateSampler
 
@@ -45,7 +45,7 @@ class GraphPlanner:
     goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
     config: GraphPlannerConfig
     search: Search = search_csgraph  # or graph.search_networkx
-    layout: Layout | None = None  # where states end in a picture: nodes are of the map that the agent is in
+    maps: Maps = ONE_MAP  # nodes are of the map that the agent is in
 
     @classmethod
     def fit(
@@ -58,7 +58,7 @@ class GraphPlanner:
     ) -> GraphPlanner:
         """With a fitted sampler, and the experience's own distance. Learns nothing itself."""
         config = config if config is not None else cls.usual_config(experience)
-        return cls(sampler, experience.distance, experience.goal_of, config, layout=experience.layout)
+        return cls(sampler, experience.distance, experience.goal_of, config, maps=experience.maps)
 
     @staticmethod
     def usual_config(experience: Experience, num_nodes: int = GraphPlannerConfig.num_nodes) -> GraphPlannerConfig:
@@ -70,8 +70,7 @@ class GraphPlanner:
         count = self.config.num_nodes
         nodes = self.sampler.sample(state, goal, count, rng)
         nodes = checked_nodes(nodes, count, len(state), type(self.sampler).__name__)
-        if self.layout is not None:
-            nodes = self.layout.moved_to(nodes, state)
+        nodes = self.maps.moved_to(nodes, state)
         targets = np.vstack([self.goal_of(nodes), goal])
         steps = self.distance.pairwise(np.vstack([state, nodes]), targets)  # row 0 is the start, last column the goal
         steps = checked_steps(steps, (count + 1, count + 1), type(self.distance).__name__)

@@ -21,6 +21,7 @@ class Part:
     kind: Kind
     name: str
     where: str  # module:Class, below thalweg.planner
+    in_maps: str | None = None  # likewise, where maps are many and another class serves them
     about: str  # one line, for help and docs
     maps: Literal["one", "many", "both"] = "both"  # of which kind of env: one map, many that are told by a picture, either
     stored: bool = False  # what it learns takes a while and is kept with the run
@@ -28,9 +29,10 @@ class Part:
     needs_distance: bool = False  # (distances) is itself fitted under the usual one
     joined: bool = True  # (distances) inf between parts of what was visited that nothing joins, see `JoinedDistance`
 
-    def load(self) -> Any:
-        """The class."""
-        module, _, name = self.where.partition(":")
+    def load(self, maps: Literal["one", "many"] = "one") -> Any:
+        """The class for an env of one map, or of many."""
+        where = self.in_maps if maps == "many" and self.in_maps is not None else self.where
+        module, _, name = where.partition(":")
         return getattr(import_module(f"thalweg.planner.{module}"), name)
 
     @property
@@ -52,11 +54,17 @@ _SAMPLERS = _rows(
     dict(name="spread", where="samplers.spread:SpreadSampler", about="visited states far from each other in steps", maps="one"),
     dict(name="ellipse", where="samplers.ellipse:EllipseSampler", about="visited states not far off the way", maps="one"),
     dict(
-        name="cvae", where="samplers.cvae:CvaeSampler", about="imagined by a conditional VAE (HTM)", stored=True, needs_paths=True
+        name="cvae",
+        where="samplers.cvae:CvaeSampler",
+        in_maps="samplers.cvae_in_maps:LayoutCvaeSampler",
+        about="imagined by a conditional VAE (HTM)",
+        stored=True,
+        needs_paths=True,
     ),
     dict(
         name="energy",
         where="samplers.energy:EnergySampler",
+        in_maps="samplers.energy_in_maps:LayoutEnergySampler",
         about="imagined by the conditional energy model",
         stored=True,
         needs_paths=True,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from ..experience import Experience
 from ..following.routes import Routes
 from ..following.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig
 from ..graph.stitched_paths import NUM_STEPS
-from ..many_maps.layout import Layout
+from ..many_maps.maps import ONE_MAP, Maps
 from ..planners.sampled_graph import GraphPlanner
 from ..progress import Progress, say, silent
 from ..protocols import DistanceModel, EnvMaker, GoalPolicy, Planner, StateSampler
@@ -34,9 +34,6 @@ from .world import NUM_DRIVES, Replay, RunWorld
 
 Array = NDArray[np.floating]
 
-# In many maps there are no routes round corners. Of 60 far goals in unseen mazes 58 were reached with links of 6 steps, 57 with
-# 9, 56 with 12, where drives of up to 13 were sure.
-_WITHOUT_ROUTES = 0.5
 _CHECKS: dict[Kind, Callable[[Any, Experience], None]] = {
     "sampler": check_sampler,
     "distance": check_distance,
@@ -58,7 +55,7 @@ class Run:
     agent: GoalPolicy
     envs: EnvMaker  # of the training
     data: Dataset
-    layout: Layout | None = None  # of the picture in which states end, where the env has many maps
+    maps: Maps = ONE_MAP  # one, or many that states end in a picture of
     open_replay: Replay | None = None
     load_class: Callable[[str], Any] | None = None  # a class of a user's file, by `path/to/file.py:Class`
     progress: Progress = silent
@@ -87,13 +84,9 @@ class Run:
         return int(self.config["seed"])
 
     @property
-    def maps(self) -> Literal["one", "many"]:
-        return "one" if self.layout is None else "many"
-
-    @property
     def usual_distance(self) -> str:
         """The name of the distance that plans are made of."""
-        return USUAL_DISTANCE[self.maps]
+        return USUAL_DISTANCE[self.maps.kind]
 
     def at(self, **settings: Any) -> Run:
         """The same run, planning in an env with other settings, such as `difficulty`."""
@@ -122,7 +115,7 @@ class Run:
     def _bare(self) -> Experience:
         """What distances are fitted from."""
         world = RunWorld(self.envs, self.settings, self.agent, self.open_replay, self.progress)
-        return Experience(self.data, self.seed, layout=self.layout, agent=self.agent, world=world)
+        return Experience(self.data, self.seed, maps=self.maps, agent=self.agent, world=world)
 
     @cached_property
     def sure_edge(self) -> float:
@@ -142,9 +135,7 @@ class Run:
         assert experience.world is not None  # `_bare` has one
         drives = experience.world.drives_nearby(experience)
         predicted = distance.paired(drives.pairs.states, drives.pairs.goals)
-        sure = float(sure_edge(predicted, np.isfinite(drives.taken)))
-        if self.layout is not None:
-            sure *= _WITHOUT_ROUTES
+        sure = self.maps.link_share * float(sure_edge(predicted, np.isfinite(drives.taken)))
         return {"links.json": json_to_bytes({"sure_edge": sure, "drives": NUM_DRIVES})}
 
     # parts by name
@@ -156,7 +147,7 @@ class Run:
         if part is None:
             return self._once(("distance", name), lambda: self._own("distance", name, self._bare))
         plain = self.plain_distance(name)
-        if not part.joined or self.layout is not None:
+        if not part.joined or self.maps.kind == "many":
             return plain
         return self._once(("distance", name), lambda: JoinedDistance.fit(replace(self._bare, distance=plain)))
 
@@ -167,9 +158,9 @@ class Run:
         return self._once(("plain distance", name), lambda: self._make_distance(part))
 
     def _make_distance(self, part: Part) -> DistanceModel:
-        names = getattr(part.load(), "parts", ())  # of others, which are kept by their own names
+        names = getattr(part.load(self.maps.kind), "parts", ())  # of others, which are kept by their own names
         if names:
-            return part.load().of([self.plain_distance(name) for name in names])
+            return part.load(self.maps.kind).of([self.plain_distance(name) for name in names])
         experience = self._bare
         if part.needs_distance:
             usual = self.plain_distance(self.usual_distance)
@@ -198,7 +189,7 @@ class Run:
             return self._own_planner(name, nodes, experience)
         if name in SAMPLERS:
             return self._graph(self.sampler(name, distance), experience, nodes)
-        return self._fitted(part, experience, distance, part.load().usual_config(experience, nodes))
+        return self._fitted(part, experience, distance, part.load(self.maps.kind).usual_config(experience, nodes))
 
     def _graph(self, sampler: StateSampler, experience: Experience, nodes: int) -> Planner:
         return GraphPlanner.fit(experience, GraphPlanner.usual_config(experience, nodes), sampler=sampler)
@@ -217,7 +208,7 @@ class Run:
     def routes(self) -> Routes | None:
         """Paths that keep clear of walls. None in many maps, of which visits do not tell; and, with a line that says so, where
         goals have too many entries or the world is too wide."""
-        if self.layout is not None:
+        if self.maps.kind == "many":
             return None
         routes = Routes.fit(self.experience())
         if routes is None:
@@ -229,20 +220,20 @@ class Run:
     def _checked(self, kind: Kind, name: str) -> Part | None:
         """UsageError for a name that is unknown, or of one map where there are many, or the other way round."""
         part = part_of(kind, name)
-        if part is not None and part.maps not in ("both", self.maps):
-            others = ", ".join(names_for(kind, self.maps))
-            if self.maps == "many":
+        if part is not None and part.maps not in ("both", self.maps.kind):
+            others = ", ".join(names_for(kind, self.maps.kind))
+            if self.maps.kind == "many":
                 raise UsageError(f"{self.env} has many maps, and the {name} {kind} knows one; take {others}")
             raise UsageError(f"{self.env} shows no picture of its map, which the {name} {kind} needs; take {others}")
         return part
 
     def _fitted(self, part: Part, experience: Experience, distance: str, config: Any = None) -> Any:
         """A part of ours with what it has learned: from the folder, or now."""
-        part_class, what = part.load(), f"{part.name} {part.kind}"
+        part_class, what = part.load(self.maps.kind), f"{part.name} {part.kind}"
         config = config if config is not None else self.part_configs.get(part.name)
 
         def fit() -> Any:
-            if part.needs_paths and self.layout is None:
+            if part.needs_paths and self.maps.kind == "one":
                 with self.progress("paths between visited goals", NUM_STEPS) as on_step:
                     experience.paths(on_step)
             if not hasattr(part_class, "steps_to_fit"):  # it learns nothing

@@ -54,10 +54,10 @@ class RunWorld:
     def drives_nearby(self, experience: Experience) -> Drives:
         """ValueError if there are none to drive to."""
         env = self.envs.make(max_episode_steps=4 * LONGEST_DRIVE)
-        if experience.layout is None:
+        if experience.maps.kind == "one":
             choose_goal = near_goals(experience.trajectories, LONGEST_DRIVE, None)
         else:
-            choose_goal = predicted_goals(experience.distance, experience.layout, LONGEST_DRIVE)
+            choose_goal = predicted_goals(experience.distance, experience.maps.pictured(), LONGEST_DRIVE)
         try:
             with self.progress("drives to goals nearby", NUM_DRIVES) as on_step:
                 return drive(self.agent, env, choose_goal, NUM_DRIVES, _DRIVE_SEED, on_step)

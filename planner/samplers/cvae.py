@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.trajectories import typical_step
-from ..energy.between import POINTS_PER_PATH, point_at
+from ..energy.between import point_at
 from ..energy.model import generator_from
 from ..experience import Experience
 from ..fitting import OnStep, adam, descend, ignore, seeded
 from ..networks.stored import State, reading, with_sizes
-from .cvae_networks import CVAE_IN_MAPS, Cvae, CvaeConfig, LayoutCvae
+from .cvae_networks import Cvae, CvaeConfig, LayoutCvae
 
 Array = NDArray[np.floating]
 
@@ -26,11 +26,11 @@ Array = NDArray[np.floating]
 class CvaeSampler:
     """States that the decoder imagines between this start and this goal, all along the way.
 
-    It generates goals; each becomes a full state by the remaining entries of the nearest visited state. In one map the context
-    is start and goal, and the map is what was learnt; in many it is a picture of the map, too, as in HTM.
+    It generates goals; each becomes a full state by the remaining entries of the nearest visited state. The context is start and
+    goal, and the map is what was learnt; where maps are many there is `LayoutCvaeSampler`.
     """
 
-    model: Cvae | LayoutCvae
+    model: Cvae
     experience: Experience
     config: CvaeConfig
 
@@ -40,33 +40,21 @@ class CvaeSampler:
 
         ValueError where no two visited states can be joined; DivergedError if the loss diverges.
         """
-        layout = experience.layout
-        config = config if config is not None else cls.usual_config(experience)
+        config = config if config is not None else CvaeConfig()
         with seeded(experience.seed):
-            model = Cvae(experience.goals.shape[1], config) if layout is None else LayoutCvae(layout, config)
-        if isinstance(model, LayoutCvae):
-            paths, pictures = experience.paths_in_maps()
-            weights, per_path = np.ones(len(paths), np.float32), POINTS_PER_PATH
-        else:
-            (paths, weights), per_path = experience.paths(), 1
-            pictures = np.zeros((len(paths), 0), np.float32)
-            model.fit(experience.goals, typical_step(experience.trajectories))
-        _train(model, paths, weights, pictures, per_path, config, experience.seed, on_step)
+            model = Cvae(experience.goals.shape[1], config)
+        paths, weights = experience.paths()
+        model.fit(experience.goals, typical_step(experience.trajectories))
+        train(model, paths, weights, np.zeros((len(paths), 0), np.float32), 1, config, experience.seed, on_step)
         return cls(model.eval().requires_grad_(False), experience, config)
 
     def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:
-        parts = self.experience.goal_of(state), goal, self.experience.picture(state)
-        starts, goals, pictures = (torch.as_tensor(np.float32(part)).expand(num_samples, -1) for part in parts)
-        return self.experience.lift(self.model.imagine(starts, goals, pictures, generator_from(rng)).numpy())
-
-    @staticmethod
-    def usual_config(experience: Experience) -> CvaeConfig:
-        return CvaeConfig() if experience.layout is None else CVAE_IN_MAPS
+        return imagined(self.model, self.experience, state, goal, num_samples, rng)
 
     @classmethod
     def steps_to_fit(cls, experience: Experience, config: CvaeConfig | None = None) -> int:
         """Gradient steps of `fit`: how often it calls `on_step`."""
-        return (config if config is not None else cls.usual_config(experience)).train_steps
+        return (config if config is not None else CvaeConfig()).train_steps
 
     def state(self) -> State:
         """Weights, and the settings with the size of a goal; what `from_state` reads."""
@@ -76,16 +64,30 @@ class CvaeSampler:
     def from_state(cls, tensors: Mapping[str, Tensor], settings: Mapping[str, Any], experience: Experience) -> CvaeSampler:
         """OtherVersionError where they do not fit."""
         with reading("cvae sampler"):
-            own, sizes = with_sizes(settings, goal_size=experience.goals.shape[1])
-            if missing := set(asdict(CvaeConfig())) - set(own):  # in many maps weights would fit all the same
-                raise KeyError(f"no {', '.join(sorted(missing))}")
-            config, layout = CvaeConfig(**own), experience.layout
-            model = Cvae(sizes["goal_size"], config) if layout is None else LayoutCvae(layout, config)
+            config, goal_size = stored_config(settings, experience)
+            model = Cvae(goal_size, config)
             model.load_state_dict(dict(tensors))
         return cls(model.eval().requires_grad_(False), experience, config)
 
 
-def _train(
+def imagined(
+    model: Cvae | LayoutCvae, experience: Experience, state: Array, goal: Array, num_samples: int, rng: np.random.Generator
+) -> Array:
+    """(S,), (G,) -> (num_samples, S): what a fitted model imagines, lifted."""
+    parts = experience.goal_of(state), goal, experience.picture(state)
+    starts, goals, pictures = (torch.as_tensor(np.float32(part)).expand(num_samples, -1) for part in parts)
+    return experience.lift(model.imagine(starts, goals, pictures, generator_from(rng)).numpy())
+
+
+def stored_config(settings: Mapping[str, Any], experience: Experience) -> tuple[CvaeConfig, int]:
+    """What `state` has stored: settings, and the size of a goal. KeyError if one is missing: weights might fit all the same."""
+    own, sizes = with_sizes(settings, goal_size=experience.goals.shape[1])
+    if missing := set(asdict(CvaeConfig())) - set(own):
+        raise KeyError(f"no {', '.join(sorted(missing))}")
+    return CvaeConfig(**own), sizes["goal_size"]
+
+
+def train(
     model: Cvae | LayoutCvae,
     paths: Array,
     weights: Array,
@@ -95,6 +97,7 @@ def _train(
     seed: int,
     on_step: OnStep,
 ) -> None:
+    """(N, L, G) paths, (N,) their weights, (N, X Y) the pictures of their maps; `per_path` points of each that is drawn."""
     points, chances, seen = torch.as_tensor(paths, dtype=torch.float32), torch.as_tensor(weights), torch.as_tensor(pictures)
     generator = torch.Generator().manual_seed(seed)
 

@@ -33,7 +33,7 @@ def _rows(folder: Path, options: AblationOptions) -> list[dict[str, Any]]:
 
     torch.set_num_threads(1)
     trained = load(folder, progress=options.progress).at(max_episode_steps=EPISODE_STEPS, difficulty=DIFFICULTY)
-    if trained.layout is not None:
+    if trained.maps.kind == "many":
         raise UsageError(f"{folder}: {trained.env} has many maps, and parts that are left out here are of one; name other runs")
     policies = _variants(trained)
     episodes = []

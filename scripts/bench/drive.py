@@ -40,7 +40,7 @@ def _rows(folder: Path, options: DriveOptions) -> Iterator[dict[str, Any]]:
     trained = load(folder, progress=options.progress).at(max_episode_steps=EPISODE_STEPS, difficulty=DIFFICULTY)
     env = trained.make_env()
     world = env.unwrapped
-    if not isinstance(world, PointMass) or trained.layout is not None:
+    if not isinstance(world, PointMass) or trained.maps.kind == "many":
         raise UsageError(f"{folder}: the fastest drives of {trained.env} are not known; name runs of one PointMass world")
     seeds, least = range(options.episodes), []
     try:

@@ -204,7 +204,7 @@ def test_steps_of_one_map_bear_one_number(in_maps):
 def test_where_there_is_one_map_all_bear_the_number_0():
     buffer, venv = make()
     fill(buffer, venv, 20)
-    assert not buffer.maps.any() and buffer.numbers_of(np.random.default_rng(0).random((5, 4))).tolist() == [0] * 5
+    assert not buffer.maps.any() and buffer.map_numbers.of(np.random.default_rng(0).random((5, 4))).tolist() == [0] * 5
 
 
 @given(st.lists(st.sampled_from([0, 1, 2, 3]), min_size=1, max_size=12))
@@ -212,10 +212,10 @@ def test_states_bear_the_same_number_just_if_they_show_the_same_picture(shown):
     buffer, _ = make_in_maps(room=8)
     states = np.random.default_rng(0).random((len(shown), 53)).astype(np.float32)
     states[:, 4:] = np.eye(49, dtype=np.float32)[shown]
-    numbers = buffer.numbers_of(states)
+    numbers = buffer.map_numbers.of(states)
     assert np.array_equal(numbers[:, None] == numbers, np.array(shown)[:, None] == shown)
     assert set(numbers.tolist()) == set(range(len(set(shown))))  # counted as they come
-    assert np.array_equal(buffer.numbers_of(states[::-1]), numbers[::-1])
+    assert np.array_equal(buffer.map_numbers.of(states[::-1]), numbers[::-1])
 
 
 def test_hard_negatives_are_of_the_same_map_and_near(in_maps):
@@ -261,7 +261,7 @@ def test_there_is_nothing_to_practise_in_a_new_map():
     fill(buffer, venv, 100)
     new = buffer.stored("observation")[0].copy()
     new[1::2, 4:] = 1 - new[1::2, 4:]  # of four states, two are in maps never seen
-    goals, known = buffer.practice_goals(new[:, :2], buffer.numbers_of(new))
+    goals, known = buffer.practice_goals(new[:, :2], buffer.map_numbers.of(new))
     assert known.tolist() == [True, False, True, False] and goals.shape == (4, 2)
 
 
@@ -270,7 +270,7 @@ def test_a_map_with_a_few_steps_is_practised_in_by_these():
     buffer, venv = make_in_maps()
     fill(buffer, venv, 30)
     buffer.next_observations["observation"][29, 0, 4:] = buffer.observations["observation"][29, 0, 4:] = 1
-    buffer.maps[29, 0] = number = buffer.numbers_of(buffer.observations["observation"][29, :1])[0]
+    buffer.maps[29, 0] = number = buffer.map_numbers.of(buffer.observations["observation"][29, :1])[0]
     goals, known = buffer.practice_goals(np.zeros((50, 2), np.float32), np.full(50, number))
     assert known.all() and (goals == buffer.next_observations["achieved_goal"][29, 0]).all()
 
@@ -294,16 +294,16 @@ def test_what_is_restored_knows_its_maps_and_draws_the_same(in_maps):
     content, (again, _) = in_maps.content(), make_in_maps()
     assert np.array_equal(content["maps"], in_maps.maps[:300])
     again.restore({name: values.copy() for name, values in content.items()})
-    assert again._numbers == in_maps._numbers
+    assert again.map_numbers._known == in_maps.map_numbers._known
     states, draws = in_maps.stored("observation")[:, 0], []
     for buffer in (in_maps, again):
         buffer.begin_episodes()
         buffer.seed(3)
-        batch, numbers = buffer.sample(256), buffer.numbers_of(states)
+        batch, numbers = buffer.sample(256), buffer.map_numbers.of(states)
         draws.append([*batch.observations.values(), batch.realised, batch.rewards, torch.as_tensor(numbers)])
         draws[-1] += [torch.as_tensor(part) for part in buffer.practice_goals(states[:, :2], numbers)]
     assert all(torch.equal(*pair) for pair in zip(*draws, strict=True))
-    assert again.numbers_of(1 - states[:1]).tolist() == [len(pictures(in_maps))]  # a new one comes next
+    assert again.map_numbers.of(1 - states[:1]).tolist() == [len(pictures(in_maps))]  # a new one comes next
 
 
 def test_one_map_is_stored_without_numbers():

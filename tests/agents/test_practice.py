@@ -11,6 +11,7 @@ from stable_baselines3.common.logger import configure
 import thalweg.envs  # noqa: F401
 from thalweg.agents.config import AgentConfig
 from thalweg.agents.precision import native_bfloat16, warn_of_slow_bfloat16
+from thalweg.agents.replay.map_numbers import OneMapNumber
 from thalweg.agents.sac.practice import Practice
 from thalweg.agents.sac.pursuits import Pursuits
 from thalweg.agents.sac.sac import GoalSAC
@@ -25,8 +26,7 @@ class Line:
     rng = np.random.default_rng(0)
     goal_test = SimpleNamespace(rewards=lambda achieved, goals: -(np.abs(achieved - goals)[:, 0] > 0.1).astype(np.float32))
 
-    def numbers_of(self, states):
-        return np.zeros(len(states), dtype=int)
+    map_numbers = OneMapNumber()
 
     def practice_goals(self, achieved, maps):
         return achieved + 1, np.ones(len(achieved), dtype=bool)

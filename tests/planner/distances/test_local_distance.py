@@ -11,6 +11,7 @@ from thalweg.planner.data.trajectories import GoalEntries, Trajectory
 from thalweg.planner.distances.local import LocalDistance, LocalDistanceConfig, LocalGeodesics
 from thalweg.planner.experience import Experience
 from thalweg.planner.many_maps.layout import Layout
+from thalweg.planner.many_maps.maps import OneMap, PicturedMaps
 from thalweg.planner.networks.stored import OtherVersionError
 
 SQUARES = Layout((7, 7), (0.0, 0.0), (7.0, 7.0))  # squares are 1 m wide
@@ -51,7 +52,7 @@ def drives(*walls, count=100):
 
 
 def experience_of(data, seed=0):
-    return Experience(Dataset(data, PLACE), seed, layout=SQUARES)
+    return Experience(Dataset(data, PLACE), seed, maps=PicturedMaps(SQUARES))
 
 
 def fit(data, config, seed=0, **more):
@@ -136,9 +137,9 @@ def test_a_stored_one_says_the_same(quick):
 
 
 def test_without_a_picture_of_the_map_it_cannot_be(quick):
-    blind = replace(experience_of(drives((0, 3), count=2)), layout=None)
+    blind = replace(experience_of(drives((0, 3), count=2)), maps=OneMap())
     for ask in (LocalDistance.fit, lambda experience: LocalDistance.from_state(*quick.state(), experience)):
-        with pytest.raises(ValueError, match="no picture of their map"):
+        with pytest.raises(ValueError, match="no picture of its map"):
             ask(blind)
     with pytest.raises(OtherVersionError, match="local distance is of another version"):
         LocalDistance.from_state(quick.state()[0], {"reach": 3}, experience_of(drives((0, 3), count=2)))

@@ -13,6 +13,7 @@ from thalweg.planner.evaluation.audit import near_goals, predicted_goals
 from thalweg.planner.graph.stitched_paths import paths_in_maps
 from thalweg.planner.many_maps.layout import Layout, clearest, look_up
 from thalweg.planner.many_maps.local_links import links_of_map
+from thalweg.planner.many_maps.maps import maps_of
 from thalweg.planner.planners.sampled_graph import GraphPlanner, GraphPlannerConfig
 
 BOX = Layout((3, 2), (-1.0, 10.0), (5.0, 16.0))  # squares are 2 wide and 3 high
@@ -297,7 +298,9 @@ class Recording:
 @pytest.mark.parametrize(("layout", "world"), [(SQUARES, 0), (None, 1)])
 def test_nodes_of_a_plan_are_in_the_map_of_the_state_if_there_is_a_layout(layout, world):
     distance = Recording()
-    planner = GraphPlanner(OfOneMap(), distance, PLACE, GraphPlannerConfig(num_nodes=3, stride=1.2, max_edge=1.2), layout=layout)
+    planner = GraphPlanner(
+        OfOneMap(), distance, PLACE, GraphPlannerConfig(num_nodes=3, stride=1.2, max_edge=1.2), maps=maps_of(layout)
+    )
     plan = planner.plan(state_in(WORLDS[0], (1.0, 1.5)), np.array([5.0, 1.5], np.float32), np.random.default_rng(0))
     assert PLACE(plan.waypoints).tolist() == [[2.0, 1.5], [3.0, 1.5], [4.0, 1.5]]
     assert plan.waypoints[:, 0].tolist() == [0, 1, 2]

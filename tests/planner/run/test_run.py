@@ -12,6 +12,7 @@ from thalweg.planner.checks import check_distance, check_planner, check_sampler
 from thalweg.planner.errors import UsageError
 from thalweg.planner.graph.stitched_paths import hindsight_paths
 from thalweg.planner.many_maps.layout import Layout
+from thalweg.planner.many_maps.maps import PicturedMaps
 from thalweg.planner.run.run import Run
 from thalweg.planner.samplers.cvae import CvaeConfig, CvaeSampler
 from thalweg.planner.storage import json_to_bytes, stored_names, write_files
@@ -129,7 +130,7 @@ def test_an_env_without_a_map_has_no_oracle(run):
 
 @pytest.mark.parametrize("name", ["spread", "ellipse", "roadmap", "visited", "trajectory", "oracle"])
 def test_planners_of_one_map_are_refused_where_there_are_many(run, name):
-    many = replace(run, layout=Layout((2, 2), (0.0, 0.0), (1.0, 1.0)))
+    many = replace(run, maps=PicturedMaps(Layout((2, 2), (0.0, 0.0), (1.0, 1.0))))
     with pytest.raises(UsageError, match=f"many maps, and the {name} planner knows one; take box, replay, cvae, energy"):
         many.planner(name)
     with pytest.raises(UsageError, match="many maps, and the quasimetric distance knows one; take"):

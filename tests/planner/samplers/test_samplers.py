@@ -19,8 +19,10 @@ from thalweg.planner.networks.stored import OtherVersionError
 from thalweg.planner.run.registry import SAMPLERS
 from thalweg.planner.samplers.box import BoxSampler, BoxSamplerConfig
 from thalweg.planner.samplers.cvae import CvaeConfig, CvaeSampler
+from thalweg.planner.samplers.cvae_in_maps import LayoutCvaeSampler
 from thalweg.planner.samplers.ellipse import EllipseSampler, EllipseSamplerConfig, within_or_best
 from thalweg.planner.samplers.energy import EnergySampler
+from thalweg.planner.samplers.energy_in_maps import LayoutEnergySampler
 from thalweg.planner.samplers.replay import ReplaySampler
 from thalweg.planner.samplers.spread import SpreadSampler, SpreadSamplerConfig, farthest_apart
 
@@ -215,12 +217,11 @@ def test_parts_of_the_first_edition_which_did_not_store_sizes_are_read_by_those_
     tensors, settings = fitted.state()
     again = CvaeSampler.from_state(tensors, {name: settings[name] for name in settings if name != "goal_size"}, experience)
     assert torch.equal(again.model.state_dict()["places.frequencies"], tensors["places.frequencies"])
-    rings = ring_experience(TRAINED)
-    for own in (with_pieces(experience), rings):
+    for kind, own in ((EnergySampler, with_pieces(experience)), (LayoutEnergySampler, ring_experience(TRAINED))):
         config = EnergyConfig(hidden=16, layers=2, train_steps=1, batch_size=64, proposal_batch=64)
-        fitted = EnergySampler.fit(own, config)
+        fitted = kind.fit(own, config)
         tensors, settings = fitted.state()
-        again = EnergySampler.from_state(tensors, {name: settings[name] for name in settings if name != "architecture"}, own)
+        again = kind.from_state(tensors, {name: settings[name] for name in settings if name != "architecture"}, own)
         assert again.model.model.architecture == fitted.model.model.architecture
         state, goal = own.states[3], own.goals[50]
         draws = [sampler.sample(state, goal, 20, np.random.default_rng(0)) for sampler in (fitted, again)]
@@ -328,10 +329,11 @@ SMALL_CVAE = CvaeConfig(latent=2, hidden=32, layers=2, train_steps=150, batch_si
 
 
 def fit_energy_in_maps(experience):
-    return EnergySampler.fit(experience, EnergyConfig(hidden=16, layers=2, train_steps=100, batch_size=64, learning_rate=5e-3))
+    config = EnergyConfig(hidden=16, layers=2, train_steps=100, batch_size=64, learning_rate=5e-3)
+    return LayoutEnergySampler.fit(experience, config)
 
 
-IN_MAPS = {"cvae": lambda experience: CvaeSampler.fit(experience, SMALL_CVAE), "energy": fit_energy_in_maps}
+IN_MAPS = {"cvae": lambda experience: LayoutCvaeSampler.fit(experience, SMALL_CVAE), "energy": fit_energy_in_maps}
 in_maps = pytest.mark.parametrize("name", IN_MAPS)
 
 
@@ -379,13 +381,13 @@ def test_a_fit_in_many_maps_is_fixed_by_the_seed(name, fitted_in_maps, rings):
 def test_in_many_maps_the_loss_of_a_cvae_falls(rings):
     """From -1.0 to -1.7 nats in 150 steps."""
     losses = []
-    CvaeSampler.fit(rings, SMALL_CVAE, lambda step, loss: losses.append(loss))
+    LayoutCvaeSampler.fit(rings, SMALL_CVAE, lambda step, loss: losses.append(loss))
     assert len(losses) == 150 and np.mean(losses[-20:]) < np.mean(losses[:20]) - 0.3
 
 
 def test_a_cvae_of_many_maps_imagines_within_the_picture(rings):
     """Whatever its weights are; also from ends on the border."""
-    sampler = CvaeSampler.fit(rings, dataclasses.replace(SMALL_CVAE, train_steps=1))
+    sampler = LayoutCvaeSampler.fit(rings, dataclasses.replace(SMALL_CVAE, train_steps=1))
     with torch.no_grad():
         for parameter in sampler.model.parameters():
             parameter.mul_(20)
@@ -412,7 +414,7 @@ def test_a_cvae_tells_rows_of_several_ways_as_if_each_were_asked_alone(fitted_in
 
 def test_a_stored_cvae_of_many_maps_draws_the_same(fitted_in_maps, rings):
     fitted = fitted_in_maps["cvae"]
-    again = CvaeSampler.from_state(*fitted.state(), rings)
+    again = LayoutCvaeSampler.from_state(*fitted.state(), rings)
     start, goal = ends_of(OTHERS[0])
     draws = [s.sample(state_in(OTHERS[0], start), goal, 20, np.random.default_rng(0)) for s in (fitted, again)]
     assert np.array_equal(*draws)
@@ -422,8 +424,6 @@ def test_an_energy_sampler_draws_from_more_candidates_where_they_come_from_all_o
     """And says nothing when they are few that count: most lie in walls."""
     config = fitted_in_maps["energy"].config
     assert config.proposals > SamplingConfig().proposals and config.least_effective == 0
-    assert EnergySampler.of(fitted_in_maps["energy"].model, rings).config == config
-    assert EnergySampler.of(fitted_in_maps["energy"].model, experience).config == SamplingConfig()
 
 
 def test_what_is_imagined_in_a_map_is_lifted_by_what_was_visited_in_any(fitted_in_maps, rings):
