@@ -12,12 +12,10 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import SAC
 from stable_baselines3.common.utils import get_device, set_random_seed
-from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 
-from thalweg.planner.many_maps.layout import Layout
-
 from ..config import AgentConfig
+from ..env_layout import layout_of
 from ..features.embedding_cache import EmbeddingCache, UncachedEmbeddings
 from ..features.geodesic_prior import prior_of
 from ..finite import NotFiniteError
@@ -339,26 +337,3 @@ class GoalSAC(SAC):
         super()._store_transition(replay_buffer, buffer_action, new_obs, reward, dones, infos)
         self._last_episode_starts = dones
         self.practice.end_episodes(dones, infos)
-
-
-def layout_of(env: VecEnv) -> Layout | None:
-    """The layout of an env whose states end in a picture of the map, which its `layout_shape` (X, Y) says; else None.
-
-    ValueError if its goals have not two entries, or the states too few.
-    """
-    try:
-        shape = env.get_attr("layout_shape", indices=[0])[0]
-    except AttributeError:
-        shape = None
-    if shape is None:
-        return None
-    space = env.observation_space
-    assert isinstance(space, spaces.Dict)  # for the type checker; the guard admits no other
-    goal, state = space["desired_goal"], space["observation"]
-    assert isinstance(goal, spaces.Box) and isinstance(state, spaces.Box)
-    if np.shape(shape) != (2,):
-        raise ValueError(f"layout_shape must be the picture's two lengths, got {shape!r}")
-    layout = Layout((int(shape[0]), int(shape[1])), tuple(goal.low.tolist()), tuple(goal.high.tolist()))
-    if layout.size >= state.shape[0]:
-        raise ValueError(f"layout_shape {layout.shape} asks for more entries than the {state.shape[0]} of the observation")
-    return layout

@@ -12,8 +12,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 import thalweg.envs  # noqa: F401
 from thalweg.agents.agent import GoalAgent, load_agent
 from thalweg.agents.config import AgentConfig
+from thalweg.agents.env_layout import layout_of
 from thalweg.agents.finite import FiniteVecEnv, NotFiniteError
-from thalweg.agents.sac.sac import GoalSAC, layout_of
+from thalweg.agents.sac.sac import GoalSAC
 from thalweg.planner.data.trajectories import GoalEntries
 from thalweg.planner.distances.q_value import QValueDistance, QValueDistanceConfig
 from thalweg.planner.following.subgoal_policy import SubgoalPolicy, SubgoalPolicyConfig

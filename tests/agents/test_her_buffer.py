@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 import thalweg.envs  # noqa: F401
+from thalweg.agents.env_layout import layout_of
 from thalweg.agents.replay.batch import Inputs
 from thalweg.agents.replay.her_buffer import HerBuffer
-from thalweg.agents.sac.sac import layout_of
 
 ONE_MAP = np.zeros(1_000, dtype=np.int64)
 

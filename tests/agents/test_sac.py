@@ -17,7 +17,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 import thalweg.envs  # noqa: F401
 from thalweg.agents.config import AgentConfig
-from thalweg.agents.sac.sac import GoalSAC, layout_of
+from thalweg.agents.env_layout import layout_of
+from thalweg.agents.sac.sac import GoalSAC
 from thalweg.agents.sac.update import least_return
 from thalweg.planner.many_maps.layout import Layout
 

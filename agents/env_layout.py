@@ -1,0 +1,32 @@
+"""Whether an env's states end in a picture of their map, and in which."""
+
+from __future__ import annotations
+
+import numpy as np
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecEnv
+
+from thalweg.planner.many_maps.layout import Layout
+
+
+def layout_of(env: VecEnv) -> Layout | None:
+    """The layout of an env whose states end in a picture of the map, which its `layout_shape` (X, Y) says; else None.
+
+    ValueError if its goals have not two entries, or the states too few.
+    """
+    try:
+        shape = env.get_attr("layout_shape", indices=[0])[0]
+    except AttributeError:
+        shape = None
+    if shape is None:
+        return None
+    space = env.observation_space
+    assert isinstance(space, spaces.Dict)  # for the type checker; the guard admits no other
+    goal, state = space["desired_goal"], space["observation"]
+    assert isinstance(goal, spaces.Box) and isinstance(state, spaces.Box)
+    if np.shape(shape) != (2,):
+        raise ValueError(f"layout_shape must be the picture's two lengths, got {shape!r}")
+    layout = Layout((int(shape[0]), int(shape[1])), tuple(goal.low.tolist()), tuple(goal.high.tolist()))
+    if layout.size >= state.shape[0]:
+        raise ValueError(f"layout_shape {layout.shape} asks for more entries than the {state.shape[0]} of the observation")
+    return layout
