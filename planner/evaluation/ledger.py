@@ -131,14 +131,23 @@ def record(table: Table, values: Sequence[Mapping[str, Value]], provenance: Prov
 
 
 def records_of(content: Any) -> list[dict[str, Any]]:
-    """What a command wrote -> flat records: the rows of a bench.json, or the planners of a summary.json, the demo's too."""
+    """What a command wrote -> flat records: the rows of a bench.json, or the planners of a summary.json, the demo's too,
+    or the distances of an audit.json."""
     if isinstance(content, list):
         return content
     if "rows" in content:
         return content["rows"]
     if "worlds" in content:
         return [{"world": world, **row} for world, planners in content["worlds"].items() for row in records_of(planners)]
-    return [{"planner": planner, **figures} for planner, figures in content.items()]
+    return [{"planner": planner, **_flat(figures)} for planner, figures in content.items()]
+
+
+def _flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """What lies deeper has its path for a name: `nodes.pairs`."""
+    flat: dict[str, Any] = {}
+    for name, value in figures.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
 
 
 def values_of(record: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Value]:
