@@ -106,7 +106,7 @@ class EvaluatedRun:
         """UsageError if the agent cannot be in such an env."""
         run = self._at(setting)
         try:
-            check_env_fits(run)
+            run.once("fits", lambda: check_env_fits(run))
         except EnvError as error:
             if setting.difficulty is None or "difficulty" not in str(error):
                 raise
@@ -127,7 +127,7 @@ class EvaluatedRun:
         }
         files = ["checkpoint/policy.safetensors", "links.json", *_files_of(distance), *_files_of(self.usual_distance)]
         if name in SAMPLERS:
-            files += SAMPLERS.rows[name].files
+            files += SAMPLERS.rows[name].files_under(distance, self.usual_distance)
         own += [distance, name]
         return {**parts, "files": self._digests(files, own)}
 

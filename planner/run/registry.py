@@ -7,7 +7,7 @@ by the contract tests, and has a page in the docs. A class in a user's file need
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Literal
 
@@ -41,6 +41,10 @@ class Part:
         if self.name == "energy":  # the name that it has had since there was nothing else to be learned
             return "energy/model.safetensors", "energy/config.json"
         return f"{self.kind}s/{self.name}.safetensors", f"{self.kind}s/{self.name}.json"
+
+    def files_under(self, distance: str, usual: str) -> tuple[str, str]:
+        """Likewise of what a sampler learned under a distance; under the usual one it has its plain name."""
+        return (self if distance == usual else replace(self, name=f"{self.name}-{distance}")).files
 
 
 def _rows(kind: Kind, *rows: dict[str, Any]) -> dict[str, Part]:

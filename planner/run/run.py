@@ -93,7 +93,7 @@ class Run:
         if not settings:
             return self
         merged = {**self.settings, **settings}
-        return self._once(("at", repr(sorted(merged.items()))), lambda: replace(self, settings=merged))
+        return self.once(("at", repr(sorted(merged.items()))), lambda: replace(self, settings=merged))
 
     def make_env(self, index: int = 0, **options: Any) -> Any:
         """The env that is planned in."""
@@ -105,7 +105,7 @@ class Run:
         """What samplers are fitted from, under a distance by name, or the usual one, as it was learned."""
         name = distance or self.usual_distance
         known = self.distance(name) if self._checked("distance", name) is None else self.plain_distance(name)
-        return self._once(("experience", name), lambda: replace(self._bare, distance=known, sure_edge=self.sure_edge))
+        return self.once(("experience", name), lambda: replace(self._bare, distance=known, sure_edge=self.sure_edge))
 
     def _planned_in(self, distance: str) -> Experience:
         """What planners are fitted from: as `experience`, but what nothing joins is inf away."""
@@ -145,17 +145,17 @@ class Run:
         name = name or self.usual_distance
         part = self._checked("distance", name)
         if part is None:
-            return self._once(("distance", name), lambda: self._own("distance", name, self._bare))
+            return self.once(("distance", name), lambda: self._own("distance", name, self._bare))
         plain = self.plain_distance(name)
         if not part.joined or self.maps.kind == "many":
             return plain
-        return self._once(("distance", name), lambda: JoinedDistance.fit(replace(self._bare, distance=plain)))
+        return self.once(("distance", name), lambda: JoinedDistance.fit(replace(self._bare, distance=plain)))
 
     def plain_distance(self, name: str) -> DistanceModel:
         """As it was learned, whatever is joined."""
         part = self._checked("distance", name)
         assert part is not None  # a class of a user's is asked as it is
-        return self._once(("plain distance", name), lambda: self._make_distance(part))
+        return self.once(("plain distance", name), lambda: self._make_distance(part))
 
     def _make_distance(self, part: Part) -> DistanceModel:
         names = getattr(part.load(self.maps.kind), "parts", ())  # of others, which are kept by their own names
@@ -172,13 +172,13 @@ class Run:
         part, of = self._checked("sampler", name), distance or self.usual_distance
         experience = self.experience(of)
         if part is None:
-            return self._once(("sampler", name, of), lambda: self._own("sampler", name, experience))
-        return self._once(("sampler", name, of), lambda: self._fitted(part, experience, of))
+            return self.once(("sampler", name, of), lambda: self._own("sampler", name, experience))
+        return self.once(("sampler", name, of), lambda: self._fitted(part, experience, of))
 
     def planner(self, name: str, nodes: int = 100, distance: str | None = None) -> Planner:
         """A planner by name; a sampler's name gives a graph over so many nodes that it draws."""
         of = distance or self.usual_distance
-        return self._once(("planner", name, nodes, of), lambda: self._planner(name, nodes, of))
+        return self.once(("planner", name, nodes, of), lambda: self._planner(name, nodes, of))
 
     def _planner(self, name: str, nodes: int, distance: str) -> Planner:
         if name == NO_PLANNER:
@@ -244,8 +244,7 @@ class Run:
         try:
             if not part.stored:
                 return fit()
-            usual = part.kind == "distance" or distance == self.usual_distance
-            files = part.files if usual else replace(part, name=f"{part.name}-{distance}").files
+            files = part.files if part.kind == "distance" else part.files_under(distance, self.usual_distance)
             return fit_stored(self.folder, files, part_class, experience, fit)
         except ValueError as error:
             raise UsageError(f"{self.folder}: no {what}: {error}") from None
@@ -281,7 +280,8 @@ class Run:
                 raise
             raise UsageError(f"{name} cannot be read: {type(error).__name__}: {error}") from error
 
-    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What is made of this run but once, whoever asks for it."""
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
