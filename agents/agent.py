@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,20 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
+from torch import Tensor
 
 from thalweg.planner.many_maps.layout import Layout
-from thalweg.planner.storage import DamagedError, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
+from thalweg.planner.storage import (
+    DamagedError,
+    as_damage,
+    bytes_to_json,
+    bytes_to_tensors,
+    json_to_bytes,
+    read_file,
+    tensors_to_bytes,
+)
 
+from .config import AgentConfig
 from .sac.policy import GoalActorCritic, GoalCritic, network_settings
 from .sac.stall_recovery import Rest
 
@@ -102,17 +112,29 @@ def load_agent(run: Path) -> GoalAgent:
 
 def agent_from(read: Callable[[str], bytes], where: str) -> GoalAgent:
     """The agent whose `files` a function reads by name; `where` is what an error names. DamagedError as for `load_agent`."""
-    settings = json.loads(read(_SETTINGS))
-    if settings.get("format") != _FORMAT:
-        raise DamagedError(f"the agent in {where} was trained by another version of this project; train it again")
-    observation_space = spaces.Dict({name: _box_from_json(box) for name, box in settings["observation_space"].items()})
-    action_space = _box_from_json(settings["action_space"])
-    layout = settings.get("layout")  # earlier versions knew none
-    if layout is not None:
-        layout = Layout(**{name: tuple(values) for name, values in layout.items()})
-    agent = GoalAgent.blank(observation_space, action_space, tuple(settings["hidden"]), settings["discount"], layout)
-    agent.policy.load_state_dict(bytes_to_tensors(read(_WEIGHTS)))
+    with as_damage(f"{where}: {_SETTINGS} or {_WEIGHTS}", ValueError):
+        settings = bytes_to_json(read(_SETTINGS), f"{where}: {_SETTINGS}")
+        if settings.get("format") != _FORMAT:
+            raise DamagedError(f"the agent in {where} was trained by another version of this project; train it again")
+        observation_space = spaces.Dict({name: _box_from_json(box) for name, box in settings["observation_space"].items()})
+        action_space = _box_from_json(settings["action_space"])
+        layout = settings.get("layout")  # earlier versions knew none
+        if layout is not None:
+            layout = Layout(**{name: tuple(values) for name, values in layout.items()})
+        weights = bytes_to_tensors(read(_WEIGHTS), f"{where}: {_WEIGHTS}")
+        hidden = _checked_layers(settings, weights)
+        agent = GoalAgent.blank(observation_space, action_space, hidden, settings["discount"], layout)
+        agent.policy.load_state_dict(weights)
     return agent
+
+
+def _checked_layers(settings: dict[str, Any], weights: dict[str, Tensor]) -> tuple[int, ...]:
+    """Before any network is made of them: a stranger's file may ask for more than there is memory. ValueError if it does."""
+    hidden = AgentConfig(hidden=tuple(settings["hidden"]), discount=settings["discount"]).hidden
+    stored = sum(values.numel() for values in weights.values())
+    if sum(ins * outs for ins, outs in pairwise(hidden)) > stored or len(hidden) > stored:
+        raise ValueError("its layers have more weights than are stored")
+    return hidden
 
 
 def space_mismatches(stored: spaces.Space, actual: spaces.Space, name: str) -> list[str]:

@@ -7,7 +7,6 @@ stored and counted is all there is to save.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,17 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from thalweg.planner.storage import arrays_to_bytes, bytes_to_arrays, bytes_to_tensors, json_to_bytes, read_file, tensors_to_bytes
+from thalweg.planner.storage import (
+    arrays_to_bytes,
+    as_damage,
+    bytes_to_arrays,
+    bytes_to_json,
+    bytes_to_tensors,
+    json_to_bytes,
+    read_file,
+    read_json,
+    tensors_to_bytes,
+)
 
 from .agent import GoalAgent, agent_from, space_mismatches, trained_agent
 
@@ -91,7 +100,11 @@ def restore_learnt(model: GoalSAC, read: Callable[[str], bytes], where: str) -> 
     """Networks, optimisers and counters, from files read by name; `where` is what an error names. Errors as `restore`."""
     agent = agent_from(read, where)
     _check_spaces(agent, model, where)
-    tensors, counters = bytes_to_tensors(read(_OPTIMISERS)), json.loads(read(_COUNTERS))
+    with as_damage(f"{where}: checkpoint"):
+        _restore_learnt(model, agent, bytes_to_tensors(read(_OPTIMISERS)), bytes_to_json(read(_COUNTERS)), where)
+
+
+def _restore_learnt(model: GoalSAC, agent: GoalAgent, tensors: dict[str, torch.Tensor], counters: Any, where: str) -> None:
     model.policy.load_state_dict(agent.policy.state_dict())
     with torch.no_grad():
         model.log_ent_coef.copy_(tensors["log_ent_coef"])
@@ -126,7 +139,8 @@ def restore_replay(model: GoalSAC, run: Path) -> GoalAgent:
     read = partial(read_file, run)
     agent = agent_from(read, str(run))
     _check_spaces(agent, model, str(run))
-    model.replay_buffer.restore(bytes_to_arrays(read(REPLAY)))
+    with as_damage(f"{run}: {REPLAY}"):
+        model.replay_buffer.restore(bytes_to_arrays(read(REPLAY)))
     return agent
 
 
@@ -139,7 +153,8 @@ def _check_spaces(agent: GoalAgent, model: GoalSAC, where: str) -> None:
 
 def stored_steps(run: Path) -> int:
     """How many env steps a run has been trained for. DamagedError if it cannot be gone on with."""
-    return int(json.loads(read_file(run, _COUNTERS))["num_timesteps"])
+    with as_damage(f"{run}: {_COUNTERS}", ValueError):
+        return int(read_json(run, _COUNTERS)["num_timesteps"])
 
 
 def _optimisers(model: GoalSAC) -> dict[str, Any]:

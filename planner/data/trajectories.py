@@ -45,6 +45,9 @@ def unpack_trajectories(arrays: dict[str, NDArray]) -> list[Trajectory]:
     if missing:
         raise ValueError(f"trajectories lack {sorted(missing)}")
     states, goals, lengths = arrays["states"], arrays["goals"], arrays["lengths"]
+    if states.ndim != 2 or goals.ndim != 2 or lengths.ndim != 1 or lengths.dtype.kind != "i":
+        shapes = f"{states.shape}, {goals.shape} and {lengths.shape}, {lengths.dtype}"
+        raise ValueError(f"trajectories are states (N, S), goals (N, G) and whole lengths (K,), got {shapes}")
     if not (lengths.sum() == len(states) == len(goals)):
         raise ValueError(f"trajectory lengths add up to {lengths.sum()}, but there are {len(states)} states, {len(goals)} goals")
     if len(lengths) == 0 or (lengths < 1).any():

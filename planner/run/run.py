@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -27,7 +26,7 @@ from ..many_maps.maps import ONE_MAP, Maps
 from ..planners.sampled_graph import GraphPlanner
 from ..progress import Progress, say, silent
 from ..protocols import DistanceModel, EnvMaker, GoalPolicy, Planner, StateSampler
-from ..storage import fit_once, json_to_bytes
+from ..storage import DamagedError, as_damage, bytes_to_json, fit_once, json_to_bytes
 from .registry import NO_PLANNER, SAMPLERS, USUAL_DISTANCE, Kind, Part, names_for, part_of
 from .stored_parts import fit_stored
 from .world import NUM_DRIVES, Replay, RunWorld
@@ -127,7 +126,12 @@ class Run:
             stored = fit_once(self.folder, ["links.json"], self._measured_links, say)
         except ValueError as error:
             raise UsageError(f"{self.folder}: {error}") from None
-        return float(json.loads(stored["links.json"])["sure_edge"])
+        what = str(self.folder / "links.json")
+        with as_damage(what):
+            sure = bytes_to_json(stored["links.json"], what)["sure_edge"]
+            if not 0 < sure < np.inf:
+                raise DamagedError(f"{what} holds links of {sure!r} steps; train the run again")
+        return float(sure)
 
     def _measured_links(self) -> dict[str, bytes]:
         distance = self.plain_distance(self.usual_distance)

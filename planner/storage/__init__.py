@@ -16,7 +16,7 @@ from .formats import (
 )
 from .locks import fitting, locked
 from .manifest import MANIFEST, read_file, stored_digests, stored_names, verify, write_files
-from .readers import read_arrays, read_json, read_tensors, settings_from
+from .readers import as_damage, read_arrays, read_json, read_tensors, settings_from
 
 __all__ = [
     "MANIFEST",
@@ -24,6 +24,7 @@ __all__ = [
     "NotWrittenError",
     "append",
     "arrays_to_bytes",
+    "as_damage",
     "bytes_to_arrays",
     "bytes_to_json",
     "bytes_to_tensors",

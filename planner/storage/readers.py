@@ -5,18 +5,38 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..errors import BadInput
 from .files import DamagedError, one_line
 from .formats import bytes_to_arrays, bytes_to_json, bytes_to_tensors
 from .manifest import read_file
 
 T = TypeVar("T")
+
+# what goes wrong where stored values are put to use that are not of the kind that is stored
+_MISFITS = (KeyError, IndexError, TypeError, AttributeError, RuntimeError, OverflowError, MemoryError)
+
+
+@contextmanager
+def as_damage(what: str, *more: type[Exception]) -> Iterator[None]:
+    """DamagedError, naming `what`, where stored values do not fit what is made of them within; also for `more` exceptions."""
+    expected: tuple[type[Exception], ...] = (*_MISFITS, *more)
+    try:
+        yield
+    except BadInput:
+        raise
+    except expected as error:
+        why = f"{type(error).__name__}: {one_line(error)}"
+        raise DamagedError(
+            f"{what} holds what no training here writes ({why}); restore a copy, or train the run again"
+        ) from error
 
 
 def read_json(folder: Path, name: str, types: Mapping[str, Any] | None = None) -> dict[str, Any]:
