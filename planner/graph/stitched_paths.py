@@ -7,7 +7,6 @@ is stitched zigzags from node to node and fans out about the shortest way; so pa
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -30,11 +29,11 @@ _SHARPNESS = 10.0  # of the optimality weight
 _LEAST_GAIN = 1e-3  # share of the length that a straight line must save
 _ROUNDS = 50  # of straightening
 _GRAPHS = 2
-_SEARCHES, _CLOSED = 30, 100.0  # at most, in a graph; how many times dearer a link is that leaves what was visited
+_CLOSED = 100.0  # how many times dearer a link is that leaves what was visited
 # of a stitched graph, spread over goal space among ten times as many visited states: with 400 some corners of mazes had none, and
 # of the longest paths through Maze15 42 % were more than 5 % longer than need be, with 800 none
 _NODES = 800
-NUM_STEPS = _GRAPHS * _SEARCHES + _ROUNDS  # of `training_paths`
+NUM_STEPS = _GRAPHS + _ROUNDS  # of `training_paths`
 _SOURCES_OF_MAP, _PATHS_OF_MAP = 30, 60  # where there are many maps, of each
 
 
@@ -49,13 +48,13 @@ def training_paths(
 ) -> tuple[Array, Array]:
     """The mixture that the energy model is fitted to: paths (N, 129, G) and their weights (N,).
 
-    `on_step(done)` is told of each search and each round of straightening, `NUM_STEPS` of them at most.
+    `on_step(done)` is told of each graph and each round of straightening, `NUM_STEPS` in all.
     """
     visited = Coverage(np.concatenate([trajectory.goals for trajectory in trajectories]))
     stitched = stitched_paths(trajectories, distance, goal_of, visited, max_edge, stride, _STITCHED, rng, on_step)
     pieces, weights = hindsight_paths(trajectories, distance, _PIECES, _SHARPNESS, rng)
     paths = straightened(
-        np.concatenate([stitched, pieces]), visited, rng, on_step=lambda done: on_step(_GRAPHS * _SEARCHES + done)
+        np.concatenate([stitched, pieces]), visited, rng, on_step=lambda done: on_step(_GRAPHS + done)
     )
     return paths, np.concatenate([np.ones(len(stitched), np.float32), weights])
 
@@ -127,15 +126,15 @@ def stitched_paths(
 
     Several graphs, each over visited states of its own, share the work: the paths of one graph run together into a few
     highways, those of several spread about the true way. A link is a drive, which may lead round a corner, but a path is drawn
-    straight from node to node: so links that leave what was visited are avoided where there is another way (looked at once
-    they are used, as in Lazy PRM, Bohlin & Kavraki 2000, so that a few of many alike may be left). ValueError if a graph holds
-    no link.
+    straight from node to node: so links that leave what was visited are avoided where there is another way. ValueError if a
+    graph holds no link.
     """
     states = np.concatenate([trajectory.states for trajectory in trajectories])
     parts = []
     for graph, count in enumerate(np.diff(np.linspace(0, num_paths, _GRAPHS + 1).astype(int))):
         nodes = states[spread_points(goal_of(states), _NODES, 10, rng)]
-        parts.append(_paths_through(nodes, distance, goal_of, visited, max_edge, stride, count, rng, on_step, graph))
+        parts.append(_paths_through(nodes, distance, goal_of, visited, max_edge, stride, count, rng))
+        on_step(graph + 1)
     return np.concatenate(parts)
 
 
@@ -179,35 +178,21 @@ def _paths_through(
     stride: float,
     num_paths: int,
     rng: np.random.Generator,
-    on_step: Callable[[int], None],
-    graph: int,
 ) -> Array:
     goals = goal_of(states)
     steps = distance.pairwise(states, goals)
     # the costs of the planner's graph, so that what is learnt is what will be looked for
     costs = np.where(steps <= max_edge, edge_costs(steps, stride), 0.0)
     np.fill_diagonal(costs, 0.0)  # no link
+    here, there = np.nonzero(np.triu((costs > 0) | (costs.T > 0)))
+    closed = ~visited.contains_lines(goals[here], goals[there])
+    for link in ((here[closed], there[closed]), (there[closed], here[closed])):
+        costs[link] *= _CLOSED
     lengths, before = dijkstra(costs, return_predecessors=True)
     np.fill_diagonal(lengths, np.inf)
     starts, ends = np.nonzero(np.isfinite(lengths))
     if len(starts) == 0:
         raise ValueError(f"no two of {len(states)} visited states are within {max_edge} env steps; train the agent longer")
     chosen = rng.integers(len(starts), size=num_paths)
-    pairs = list(zip(starts[chosen], ends[chosen], strict=True))
-    tried = np.zeros(costs.shape, dtype=bool)
-    for search in range(_SEARCHES):
-        on_step(graph * _SEARCHES + search + 1)
-        routes = [trace(before[start], start, end) for start, end in pairs]
-        here, there = np.array(sorted({link for route in routes for link in itertools.pairwise(route)})).T
-        new = ~tried[here, there]
-        here, there = here[new], there[new]
-        tried[here, there] = True
-        closed = np.zeros(costs.shape, dtype=bool)
-        closed[here, there] = ~visited.contains_lines(goals[here], goals[there])
-        if not closed.any():
-            break
-        costs[closed] *= _CLOSED
-        # the other routes stay the shortest: nothing has become cheaper
-        sources = np.unique([route[0] for route in routes if closed[route[:-1], route[1:]].any()])
-        before[sources] = dijkstra(costs, indices=sources, return_predecessors=True)[1]
+    routes = [trace(before[start], start, end) for start, end in zip(starts[chosen], ends[chosen], strict=True)]
     return np.stack([resample_by_arc_length(goals[route], _POINTS) for route in routes])
