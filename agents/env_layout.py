@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
@@ -18,9 +21,21 @@ def layout_of(env: VecEnv) -> Layout | None:
         shape = env.get_attr("layout_shape", indices=[0])[0]
     except AttributeError:
         shape = None
+    return _layout(shape, env.observation_space)
+
+
+def layout_in(env: gym.Env) -> Layout | None:
+    """Likewise of a single env."""
+    try:
+        shape = env.get_wrapper_attr("layout_shape")
+    except AttributeError:
+        shape = None
+    return _layout(shape, env.observation_space)
+
+
+def _layout(shape: Any, space: spaces.Space) -> Layout | None:
     if shape is None:
         return None
-    space = env.observation_space
     assert isinstance(space, spaces.Dict)  # for the type checker; the guard admits no other
     goal, state = space["desired_goal"], space["observation"]
     assert isinstance(goal, spaces.Box) and isinstance(state, spaces.Box)

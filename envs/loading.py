@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,15 @@ class GoalEnvs:
     def by_name(self) -> bool:
         """Can the envs be made again from `name` and `kwargs` alone?"""
         return isinstance(self.source, str)
+
+    def kwargs_json(self) -> str:
+        """`kwargs`, to be written down. EnvError for what JSON cannot hold."""
+        try:
+            return json.dumps(self.kwargs)
+        except (TypeError, ValueError) as error:
+            raise EnvError(
+                f"{self.name}: env_kwargs must be what JSON can hold ({error}); hand in a function that makes the env with them"
+            ) from None
 
     @property
     def only_one(self) -> bool:

@@ -95,6 +95,11 @@ class EnvMaker(Protocol):
     def name(self) -> str: ...
 
     @property
+    def kwargs(self) -> dict[str, Any]:
+        """Keyword arguments of the env."""
+        ...
+
+    @property
     def only_one(self) -> bool:
         """Is there but one env, so that no second can be made while it is open?"""
         ...

@@ -30,6 +30,8 @@ class Options:
     out: Path  # for audit.json, controller.json, calibration.png and worst_edges.png
     distances: str = ",".join(name for name in names_for("distance", "one") if name != "connectivity")
     env: str | None = None  # path/to/file.py:NAME of the env, where the run does not name one that was trained with here
+    agent: Path | None = None  # the model's zip, of a run that plan_with made
+    trust_pickle: bool = False  # read it though it is a pickle, which can run code
     pairs: int = 10_000  # held out: starts and goals of fresh env seeds
     drives: int = 1_000  # of the bare agent, and of the agent along routes, to goals 1 to max_edge steps away
     nodes: int = 500  # whose pairs are audited, too; spread as those of a graph
@@ -53,12 +55,13 @@ def main(options: Options) -> None:
 
     from thalweg.planner.evaluation.audit_pictures import draw_calibration
     from thalweg.planner.evaluation.report import figure_to_png
+    from thalweg.planner.progress import say
     from thalweg.planner.storage import json_to_bytes, replace_file
     from thalweg.planner.truth import truth_of
     from thalweg.runs import load
 
     torch.set_num_threads(1)
-    trained = load(options.run, options.env, progress=options.progress)
+    trained = load(options.run, options.env, agent=options.agent, trust_pickle=options.trust_pickle, progress=options.progress)
     if trained.maps.kind == "many":
         raise UsageError(f"{trained.env} has many maps, and an audit is of one; evaluate its planners instead (scripts.evaluate)")
     limit = int(3 * options.max_edge) + 20
@@ -75,6 +78,13 @@ def main(options: Options) -> None:
     env.close()
     reports, predictions = {}, {}
     for name in names:
+        try:
+            trained.plain_distance(name)
+        except UsageError as error:  # such as those that ask critics, of an agent that has none
+            if options.distances != Options.distances:
+                raise
+            say(f"left out: {error}")
+            continue
         reports[name], predictions[name] = _audit(trained, name, known, drives, options, rng)
     controller = {"bare": _controller(drives, options.max_edge), "routed": _controller(routed, options.max_edge)}
     replace_file(options.out / "audit.json", json_to_bytes(reports))
@@ -187,9 +197,9 @@ def table(env: str, reports: dict[str, dict[str, Any]]) -> str:
     for name, report in reports.items():
         nodes = report.get("nodes", {}).get("false_short_edge_rate")
         lines.append(
-            f"  {name:<22}{report['spearman']:>9.3f}{report['median_relative_error']:>11.3f}"
+            f"  {name:<22}{_rate(report['spearman'], 3):>9}{_rate(report['median_relative_error'], 3):>11}"
             f"{_rate(report['false_short_edge_rate']):>12}{_rate(nodes):>10}"
-            f"{report['realised_to_20']['median_relative_error']:>9.3f}{report['triangle_violation_rate']:>9.4f}"
+            f"{_rate(report['realised_to_20']['median_relative_error'], 3):>9}{report['triangle_violation_rate']:>9.4f}"
         )
     return "\n".join(lines)
 
@@ -206,8 +216,8 @@ def spoken(controller: dict[str, dict[str, Any]]) -> str:
     return f"the agent reaches {trusted(controller['bare'])}; led along routes, {trusted(controller['routed'])}"
 
 
-def _rate(value: float | None) -> str:
-    return "-" if value is None else f"{value:.5f}"
+def _rate(value: float | None, digits: int = 5) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 if __name__ == "__main__":

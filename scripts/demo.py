@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thalweg.scripts.cli import UsageError, run
+from thalweg.scripts.cli import UsageError, check_ranges, parse_seeds, run
 from thalweg.scripts.demo_folder import renew
 from thalweg.scripts.demo_report import columns, section
 
@@ -64,6 +64,8 @@ class Options:
 
 
 def main(options: Options) -> None:
+    parse_seeds(options.seeds)
+    check_ranges(options, seed=(0, 2**32 - 1))
     began = time.perf_counter()
     renew(options.out, [world.folder for world in WORLDS])
     _side_by_side("train", options.out, [_training(world, options) for world in WORLDS], [w.steps for w in WORLDS])
@@ -79,12 +81,13 @@ def main(options: Options) -> None:
 
 def _training(world: World, options: Options) -> list[str]:
     folder = str(options.out / world.folder)
-    return ["scripts.train", "--env", world.env, "--steps", str(world.steps), "--seed", str(options.seed), "--out", folder]
+    how = ["--steps", str(world.steps), "--seed", str(options.seed)]
+    return ["thalweg.scripts.train", "--env", world.env, *how, "--out", folder]
 
 
 def _evaluation(world: World, options: Options) -> list[str]:
     folder = str(options.out / world.folder)
-    return ["scripts.evaluate", "--run", folder, "--out", folder, "--seeds", options.seeds, *world.evaluation]
+    return ["thalweg.scripts.evaluate", "--run", folder, "--out", folder, "--seeds", options.seeds, *world.evaluation]
 
 
 def _side_by_side(stage: str, out: Path, commands: list[list[str]], totals: list[int] | None) -> None:

@@ -38,7 +38,7 @@ def main(options: Options) -> None:
     if options.distance is not None:
         part_of("distance", options.distance)
     env_kwargs = parse_env_kwargs(options.env_kwargs)
-    check_ranges(options, episode_steps=(1, 10_000_000), nodes=(1, MOST_NODES), workers=(1, MOST_WORKERS))
+    check_ranges(options, difficulty=(0, 1), episode_steps=(1, 10_000_000), nodes=(1, MOST_NODES), workers=(1, MOST_WORKERS))
     make_folder(options.out)
 
     import torch

@@ -102,7 +102,7 @@ def add(options: AddOptions) -> int:
     table = read_table(options.root / "results" / f"{options.table}.json")
     try:
         origin = measured_here(
-            options.root, options.command, options.env_seeds, options.training_seeds, options.note, options.commit
+            options.root, options.command.strip(), options.env_seeds, options.training_seeds, options.note, options.commit
         )
     except ValueError as error:
         raise UsageError(f"{error}; name another") from None
@@ -120,7 +120,10 @@ def add(options: AddOptions) -> int:
 
 def _measure(command: str) -> None:
     """Run it as it will be written down. UsageError if it fails."""
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--command {command!r} cannot be read: {error}") from None
     words[:1] = [sys.executable] if words[0] in ("python", "python3") else words[:1]
     try:
         code = subprocess.run(words, check=False).returncode

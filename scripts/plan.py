@@ -34,9 +34,9 @@ class Options:
 
 def main(options: Options) -> None:
     check_planner_names([options.planner])
-    if options.planner == NO_PLANNER:
+    if options.planner == NO_PLANNER:  # before the run is read
         raise UsageError("--planner none plans nothing; name one that does")
-    check_ranges(options, nodes=(1, MOST_NODES), episode_steps=(1, 10_000_000), seed=(0, 2**32 - 1))
+    check_ranges(options, difficulty=(0, 1), nodes=(1, MOST_NODES), episode_steps=(1, 10_000_000), seed=(0, 2**32 - 1))
     parse_env_kwargs(options.env_kwargs)
     make_folder(options.out)
 

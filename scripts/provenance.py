@@ -1,10 +1,7 @@
-"""With what, when and where something was measured."""
+"""What stands beside a report's figures: with what, when and where they were measured."""
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,15 +10,16 @@ _CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def provenance() -> dict[str, str]:
-    """What stands beside figures: the command, the version, the commit, the date (UTC), the machine."""
+    """The command, the version, the commit, the date (UTC), the machine."""
     from thalweg import __version__
+    from thalweg.planner.evaluation.provenance import this_machine
 
     return {
         "command": command(),
         "version": __version__,
         "commit": commit(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        "machine": this_machine(),
     }
 
 
@@ -33,14 +31,12 @@ def command() -> str:
 
 
 def commit(folder: Path = _CHECKOUT) -> str:
-    """Of the checkout; with `, altered` where files differ from it; `-` where it is none."""
+    """Of the checkout, with a + behind it where files differ from it; `-` where it is none, as where a wheel was installed."""
+    from thalweg.planner.errors import BadInput
+    from thalweg.planner.evaluation.provenance import commit_of, version_of
+
     try:
-        head = _git(folder, "rev-parse", "--short", "HEAD")
-        altered = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.CalledProcessError):
+        version_of(folder)  # the folder's own, not of a repository that somebody else's environment lies in
+        return commit_of(folder)
+    except BadInput:
         return "-"
-    return f"{head}, altered" if altered else head
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout.strip()

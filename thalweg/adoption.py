@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .agents.foreign import collect, goal_policy, load_foreign, trajectories_of
+from .agents.env_layout import layout_in
+from .agents.foreign import GoalOf, collect, goal_policy, load_foreign, mark_of, trajectories_of
 from .envs.loading import EnvSource, GoalEnvs, as_goal_env
 from .envs.trust import remember
 from .envs.user_files import load_from_file
 from .planner.data.dataset import Dataset
 from .planner.data.trajectories import Trajectory, pack_trajectories
 from .planner.errors import UsageError
+from .planner.many_maps.maps import Maps, maps_of
 from .planner.protocols import GoalPolicy
 from .planner.run.run import Run
-from .planner.storage import arrays_to_bytes, json_to_bytes, write_files
+from .planner.storage import arrays_to_bytes, json_to_bytes, stored_digests, write_files
 from .progress import bars, silent
 
 
@@ -31,6 +32,7 @@ def plan_with(
     steps: int = 10_000,
     seed: int = 0,
     trust_pickle: bool = False,
+    goal_of: GoalOf | None = None,
     progress: bool = True,
 ) -> Run:
     """A run around an agent from elsewhere, which is not trained any further.
@@ -39,7 +41,7 @@ def plan_with(
     `trust_pickle`), anything with `predict`, or a function from an observation to an action. `env`: the goal env that it acts in,
     as for `train`. `data`: what to learn distances and energies from: trajectories, logs or a replay buffer, see
     `agents.foreign.trajectories_of`; without it the model's own replay buffer, or, if it has none, `steps` env steps that are
-    driven now with noise on the actions.
+    driven now with noise on the actions. `goal_of`: which goals states (..., S) achieve, where the data does not say.
     `out`: a folder to keep the run in, as for `train`; `thalweg.load(out, env, agent=...)` reads it.
 
     UsageError for an agent of another env, data without goals, or a zip without trust.
@@ -50,11 +52,14 @@ def plan_with(
     folder = Path(temporary.name if temporary is not None else out)  # type: ignore[arg-type]
     if (folder / "manifest.json").exists():
         raise UsageError(f"--out {folder} already holds a run; name another folder")
+    if steps < 1:
+        raise UsageError(f"--steps must be at least 1, got {steps}")
     agent = _read(agent, trust_pickle)
     policy = _fitting(agent, envs)
-    source = data if data is not None else getattr(agent, "replay_buffer", None)
+    maps = _maps_in(envs)
+    source = data if data is not None else _replay_of(agent)
     if source is not None:
-        trajectories = _as_seen_in(envs, trajectories_of(source))
+        trajectories = _as_seen_in(envs, trajectories_of(source, goal_of))
     else:
         with shown("drives to learn from", steps) as on_step:
             trajectories = collect(policy, envs.make, steps, seed, on_step=on_step)
@@ -65,7 +70,7 @@ def plan_with(
     config = {
         "env": envs.name,
         "env_by_name": envs.by_name,
-        "env_kwargs": json.dumps(envs.kwargs),
+        "env_kwargs": envs.kwargs_json(),
         "seed": seed,
         "agent": None,
         "agent_from": type(agent).__name__,
@@ -74,12 +79,45 @@ def plan_with(
     write_files(folder, {"config.json": json_to_bytes(config), "trajectories.npz": packed})
     if envs.by_name:
         remember(envs.name)
-    return Run(folder, config, policy, envs, dataset, load_class=load_from_file, progress=shown, _temporary=temporary)
+    return Run(
+        folder,
+        config,
+        policy,
+        envs,
+        dataset,
+        maps=maps,
+        load_class=load_from_file,
+        progress=shown,
+        made_of=stored_digests(folder),
+        agent_mark=mark_of(agent),
+        _temporary=temporary,
+    )
 
 
-def adopted(agent: Any, envs: GoalEnvs, trust_pickle: bool = False) -> GoalPolicy:
-    """An agent from elsewhere, as it acts in the envs of `thalweg.load`. Errors as of `plan_with`."""
-    return _fitting(_read(agent, trust_pickle), envs)
+def adopted(agent: Any, envs: GoalEnvs, trust_pickle: bool = False) -> tuple[GoalPolicy, Maps, str]:
+    """For `thalweg.load`: an agent from elsewhere as it acts in these envs, their maps, and what tells the agent from others.
+
+    Errors as of `plan_with`.
+    """
+    agent = _read(agent, trust_pickle)
+    return _fitting(agent, envs), _maps_in(envs), mark_of(agent)
+
+
+def _maps_in(envs: GoalEnvs) -> Maps:
+    """Of an agent from elsewhere nobody wrote down how many maps it was trained in: the env says."""
+    env = envs.make()
+    try:
+        return maps_of(layout_in(env))
+    except ValueError as error:  # its layout_shape is wrong
+        raise UsageError(f"{envs.name}: {error}") from None
+    finally:
+        env.close()
+
+
+def _replay_of(agent: Any) -> Any:
+    """A model's own replay buffer; None where nothing is in it, as in one that was loaded."""
+    replay = getattr(agent, "replay_buffer", None)
+    return replay if replay is not None and replay.size() > 0 else None
 
 
 def _read(agent: Any, trust_pickle: bool) -> Any:
@@ -89,11 +127,29 @@ def _read(agent: Any, trust_pickle: bool) -> Any:
 
 def _fitting(agent: Any, envs: GoalEnvs) -> GoalPolicy:
     """The agent as it acts in these envs, whose observations may begin with the achieved goal where those it knows do not."""
-    policy, theirs = goal_policy(agent), getattr(agent, "observation_space", None)
+    policy, theirs = goal_policy(agent), getattr(getattr(agent, "policy", agent), "observation_space", None)
     env = envs.make()
-    ours: Any = env.observation_space
-    goal_first = bool(env.get_wrapper_attr("goal_is_first"))
-    env.close()
+    try:
+        ours: Any = env.observation_space
+        goal_first = bool(env.get_wrapper_attr("goal_is_first"))
+        policy = _of_these_spaces(agent, policy, theirs, ours, goal_first, envs.name)
+        _check_action(policy, env, type(agent).__name__)
+    finally:
+        env.close()
+    return policy
+
+
+def _check_action(policy: GoalPolicy, env: Any, name: str) -> None:
+    """UsageError for an action of other entries than the env's, which numpy might stretch to fit."""
+    observation, _ = env.reset(seed=0)
+    batch = {key: np.asarray(observation[key])[None] for key in ("observation", "achieved_goal", "desired_goal")}
+    actions = np.asarray(policy.predict(batch, None, np.array([True]), deterministic=True)[0])
+    if actions.shape != (1, *env.action_space.shape):
+        asked = env.action_space.shape
+        raise UsageError(f"the {name} gives actions of shape {actions.shape[1:]}, the env takes {asked}; is it of another env?")
+
+
+def _of_these_spaces(agent: Any, policy: GoalPolicy, theirs: Any, ours: Any, goal_first: bool, env: str) -> GoalPolicy:
     bare = _WithoutAchieved(policy, ours["achieved_goal"].shape[0]) if goal_first else policy
     if theirs is None:
         return bare
@@ -107,7 +163,7 @@ def _fitting(agent: Any, envs: GoalEnvs) -> GoalPolicy:
             return bare
     for key in differ:
         own, its = sizes[key]
-        raise UsageError(f"the {type(agent).__name__} is of another env: {key} has shape {own} there, {its} in {envs.name}")
+        raise UsageError(f"the {type(agent).__name__} is of another env: {key} has shape {own} there, {its} in {env}")
     return policy
 
 

@@ -54,13 +54,19 @@ def evaluate(
     check_planner_names(names)
     if distance is not None:
         part_of("distance", distance)
+    if workers < 1:
+        raise UsageError(f"--workers must be at least 1, got {workers}")
+    if difficulty is not None and not 0 <= difficulty <= 1:
+        raise UsageError(f"--difficulty is a quantile from 0 to 1, got {difficulty}")
+    options = own_env_options(run) | (env_kwargs or {})
+    steps, share = options.pop("max_episode_steps", None), options.pop("difficulty", None)
     setting = Setting(
         nodes=nodes,
         distance=distance,
         follow=follow,
-        episode_steps=episode_steps,
-        difficulty=difficulty,
-        env_kwargs=json.dumps(env_kwargs or {}),
+        episode_steps=episode_steps if episode_steps is not None else steps,
+        difficulty=difficulty if difficulty is not None else share,
+        env_kwargs=_as_json(options),
     )
     subject, tasks = EvaluatedRun(run), partial(run_tasks, workers=workers)
     with (bars if progress else silent)(run.env, len(names) * len(seeds)) as on_step:
@@ -70,6 +76,20 @@ def evaluate(
                 on_step()
 
         return evaluate_planners(subject, names, list(seeds), setting, None if out is None else Path(out), tasks, count)
+
+
+def own_env_options(run: Run) -> dict[str, Any]:
+    """What a run's env is made with, beside what `config.json` says: rows of one setting must not pass for those of another."""
+    trained = json.loads(run.config.get("env_kwargs", "{}"))
+    given = {name: value for name, value in run.envs.kwargs.items() if name not in trained or trained[name] != value}
+    return given | run.settings
+
+
+def _as_json(options: dict[str, Any]) -> str:
+    try:
+        return json.dumps(options)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"options of the env must be what JSON can hold ({error}); hand in a function that makes it") from None
 
 
 @dataclass(frozen=True)
@@ -108,7 +128,7 @@ class EvaluatedRun:
         try:
             run.once("fits", lambda: check_env_fits(run))
         except EnvError as error:
-            if setting.difficulty is None or "difficulty" not in str(error):
+            if setting.difficulty is None or "does not know difficulty" not in str(error):
                 raise
             raise UsageError(f"{self.env} knows no difficulty; leave --difficulty out") from None
         return run.make_env
@@ -138,6 +158,8 @@ class EvaluatedRun:
         """The SHA-256 of files of the run that there are, and of the user's own."""
         stored = stored_digests(self.run.folder)
         digests = {name: stored[name] for name in files if name in stored}
+        if self.run.agent_mark:
+            digests["agent"] = self.run.agent_mark
         return digests | {name: hashlib.sha256(split(name)[0].read_bytes()).hexdigest() for name in own if is_file(name)}
 
 

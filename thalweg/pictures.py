@@ -21,6 +21,7 @@ from .planner.evaluation.plan_picture import PlanView, draw_plan_view
 from .planner.evaluation.planned_drive import PlannedDrive, plan_and_drive
 from .planner.goal_space import GoalSpace
 from .planner.protocols import PlanAhead
+from .planner.run.registry import NO_PLANNER
 from .planner.run.run import Run
 from .planner.truth import truth_of
 from .runs import check_env_fits
@@ -52,6 +53,8 @@ def draw_plan(
     The env is that of `run.at(...)`. `film`: keep the drive's frames. NoPathError without a path; UsageError if the env does not
     take the goal.
     """
+    if planner == NO_PLANNER:
+        raise UsageError("--planner none plans nothing; name one that does")
     check_env_fits(run)
     env = _make_env(run, film)
     try:

@@ -29,20 +29,20 @@ class Bar(Protocol):
     def __exit__(self, *error: object) -> Any: ...
 
 
-def progress_bar(total: float | None, desc: str, shown: bool = True, *, initial: float = 0, unit: str = "it") -> Bar:
-    """A context manager with `update(n=1)`. `total`: of the calls to come, None where nobody knows; `initial`: done before."""
+def progress_bar(total: float | None, desc: str, shown: bool = True) -> Bar:
+    """A context manager with `update(n=1)`. `total`: of the calls to come, None where nobody knows."""
     if shown and not sys.stderr.isatty():
-        return PlainBar(total, desc, initial)
+        return PlainBar(total, desc)
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=desc, initial=initial, unit=unit, disable=not shown)
+    return tqdm(total=total, desc=desc, disable=not shown)
 
 
 class PlainBar:
     """`desc: 40/100, 12 s`, at most one line in 15 s, and one at the end."""
 
-    def __init__(self, total: float | None, desc: str, initial: float = 0) -> None:
-        self.total, self.desc, self.n = total, desc, initial
+    def __init__(self, total: float | None, desc: str) -> None:
+        self.total, self.desc, self.n = total, desc, 0.0
         self._began = self._told = time.monotonic()
         self._closed, self._beside = False, ""
 

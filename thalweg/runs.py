@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -23,8 +24,10 @@ from .planner.errors import UsageError
 from .planner.many_maps.maps import maps_of
 from .planner.progress import silent
 from .planner.run.run import Run
-from .planner.storage import DamagedError, bytes_to_json, read_arrays, read_json, settings_from, verify
+from .planner.storage import DamagedError, bytes_to_json, read_arrays, read_json, settings_from, stored_digests, verify
 from .progress import bars
+
+_MADE_OF = ("trajectories.npz", "checkpoint/policy.safetensors")  # what parts are fitted from
 
 
 def load(
@@ -45,6 +48,8 @@ def load(
     """
     folder = Path(folder)
     verify(folder)
+    stored = stored_digests(folder)
+    made_of = {name: digest for name, digest in stored.items() if name in _MADE_OF}
     config = stored_config(folder)
     envs = envs_of(folder, config, env)
     shown = bars if progress else silent
@@ -55,18 +60,28 @@ def load(
     if config.get("agent") is None:
         if agent is None:
             raise UsageError(
-                f"{folder} was made with an agent from elsewhere; hand it in: thalweg.load({str(folder)!r}, agent=...), or "
-                f"--agent FILE.zip"
+                f"{folder} was made with an agent from elsewhere; hand it in: thalweg.load({str(folder)!r}"
+                f"{'' if config.get('env_by_name', True) else ', env=...'}, agent=...), or --agent FILE.zip"
             )
         from .adoption import adopted
 
-        policy = adopted(agent, envs, trust_pickle)
-        return Run(folder, config, policy, envs, data, load_class=load_from_file, progress=shown)
+        policy, maps, mark = adopted(agent, envs, trust_pickle)
+        return Run(
+            folder,
+            config,
+            policy,
+            envs,
+            data,
+            maps=maps,
+            load_class=load_from_file,
+            progress=shown,
+            made_of=made_of,
+            agent_mark=mark,
+        )
     if agent is not None:
         raise UsageError(f"{folder} holds its own agent; leave --agent out")
     own = load_agent(folder)
-    named = env if isinstance(env, str) else None
-    reload = (_loaded_once, (folder, named)) if envs.by_name else None
+    reload = (_loaded_once, (folder, envs.name, envs.kwargs_json())) if envs.by_name else None
     return Run(
         folder,
         config,
@@ -78,14 +93,15 @@ def load(
         load_class=load_from_file,
         progress=shown,
         reload=reload,
+        made_of=made_of,
     )
 
 
 @lru_cache(maxsize=4)
-def _loaded_once(folder: Path, env: str | None) -> Run:
+def _loaded_once(folder: Path, env: str, env_kwargs: str) -> Run:
     """In a process that was handed a run: all tasks there share what is made of it."""
     torch.set_num_threads(1)
-    return load(folder, env, progress=False)
+    return load(folder, as_goal_env(env, **json.loads(env_kwargs)), progress=False)
 
 
 def _replay_of(folder: Path, config: dict[str, Any], envs: GoalEnvs) -> Any:

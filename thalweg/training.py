@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import resource
 import tempfile
 import time
@@ -121,11 +120,16 @@ def resume(
     """
     folder = Path(folder)
     stored = stored_config(folder)
-    done, asked = stored_steps(folder), steps if steps is not None else int(stored["steps"])
+    if "agent" in stored and stored["agent"] is None:
+        raise UsageError(f"{folder} was made with an agent from elsewhere, which is not trained here")
+    own = _config_of(folder, stored)
+    begun = "checkpoint/training.json" in stored_names(folder)  # else it was broken off before there was a checkpoint
+    done, asked = stored_steps(folder) if begun else 0, steps if steps is not None else own.steps
     envs = envs_of(folder, stored, env)
-    config = replace(_config_of(folder, stored), steps=max(asked, done), device=device, tensorboard=tensorboard)
+    config = replace(own, steps=max(asked, done), device=device, tensorboard=tensorboard)
     if asked > done:
-        _train(envs, config, folder, folder, _listed(callback), _listed(logger), bars if progress else silent)
+        before = folder if begun else None
+        _train(envs, config, folder, before, _listed(callback), _listed(logger), bars if progress else silent)
     elif "timing.json" not in stored_names(folder):  # it was broken off while something was fitted
         _fit(load(folder, envs, progress=progress), config, 0.0, "")
     else:
@@ -153,6 +157,7 @@ def _train(
             remember(envs.name)
         vec_env = VecMonitor(FiniteVecEnv(BatchVecEnv(batch)))
         model = _model(vec_env, envs, config, before)
+        _energy_config(config.energy, model.layout is not None)  # what has no meaning here shows before the training
         for line in GoalSpace(vec_env.observation_space["desired_goal"].shape[0]).limits():  # type: ignore[index]
             say(f"{envs.name}: {line}")
         # what was fitted to a shorter training is no longer true of this one
@@ -260,7 +265,7 @@ def _to_json(envs: GoalEnvs, config: TrainConfig, out: Path) -> dict[str, Any]:
         "env": envs.name,
         "env_by_name": envs.by_name,
         "out": out.name,
-        "env_kwargs": json.dumps(envs.kwargs),
+        "env_kwargs": envs.kwargs_json(),
         **values,
     }
 

@@ -25,28 +25,28 @@ _CLASSES = {  # the module of a model's policy -> where its algorithm is; TD3's 
 }
 
 
-def load_foreign(path: Path, trust_pickle: bool, algorithm: type | None = None, device: str = "cpu") -> Any:
+def load_foreign(path: Path, trust_pickle: bool) -> Any:
     """The model in a zip that a `save` of stable-baselines3, sb3-contrib or GoalSAC wrote.
 
     The first two hold pickles, which can run code when they are read: only with `trust_pickle`. Which class wrote one is found
-    without that; `algorithm` says so for one of the user's own. It comes without an env and without a replay, which its file does
+    without that. It comes without an env and without a replay, which its file does
     not hold, but for GoalSAC's.
     UsageError for all that cannot be read, and for a pickle without trust.
     """
     if not path.is_file():
         raise UsageError(f"{path} is no file; name the zip that the model's save wrote")
     if is_model_file(path):
-        return GoalSAC.load(path, device=device)
+        return GoalSAC.load(path, device="cpu")
     described = _description(path)
     if not trust_pickle:
         raise UsageError(
             f"{path} is a pickle and can run code; pass trust_pickle=True (--trust-pickle) if you trust where it comes from"
         )
-    algorithm = algorithm or _algorithm(path, described)
+    algorithm = _algorithm(path, described)
     # SB3 makes a replay anew, as large as it was, and HER's asks for an env; it would be empty in any case
     absent = {"replay_buffer_class": DictReplayBuffer, "replay_buffer_kwargs": {}, "buffer_size": 1, "lr_schedule": _constant}
     try:
-        model = algorithm.load(path, device=device, custom_objects=absent)  # type: ignore[attr-defined]
+        model = algorithm.load(path, device="cpu", custom_objects=absent)  # type: ignore[attr-defined]
     except Exception as error:  # what a pickle raises is anybody's guess
         told = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise UsageError(f"{path} cannot be loaded as a {algorithm.__name__} ({told}); hand in the model itself") from error
@@ -78,8 +78,7 @@ def _algorithm(path: Path, described: dict[str, Any]) -> type:
     package, name = _CLASSES.get(str(module), ("", ""))
     if not package:
         raise UsageError(
-            f"{path}: which class wrote it is not known (its policy is of {module}); pass algorithm=, or load it "
-            "yourself and hand in the model"
+            f"{path}: which class wrote it is not known (its policy is of {module}); load it yourself and hand in the model"
         )
     try:
         return getattr(importlib.import_module(package), name)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -43,6 +45,17 @@ def goal_policy(agent: Any) -> GoalPolicy:
             "a dict with observation, achieved_goal and desired_goal, to an action"
         )
     return ControllerPolicy(predict if callable(predict) else agent, _name(agent))
+
+
+def mark_of(agent: Any) -> str:
+    """What tells an agent from others: the SHA-256 of a model's weights; of anything else a mark that no other object has."""
+    weights = getattr(getattr(agent, "policy", None), "state_dict", None)
+    if weights is None:
+        return f"in memory, {uuid4().hex}"
+    digest = hashlib.sha256()
+    for name, values in sorted(weights().items()):
+        digest.update(name.encode() + values.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 class ModelPolicy:
@@ -118,8 +131,10 @@ class ControllerPolicy:
     ) -> tuple[Array, Any]:
         """As GoalPolicy says. UsageError for what is no action."""
         if {"state", "episode_start", "deterministic"} <= self._takes:  # it promises all that a GoalPolicy does
-            actions, after = self._act(observation, state=state, episode_start=episode_start, deterministic=deterministic)
-            return np.asarray(actions, dtype=np.float32), after
+            ask = {"state": state, "episode_start": episode_start, "deterministic": deterministic}
+            answer = self._act(observation, **ask)
+            actions, after = answer if isinstance(answer, tuple) and len(answer) == 2 else (answer, None)
+            return self._numbers(actions), after
         ask = {"deterministic": deterministic} if "deterministic" in self._takes else {}
         if observation["observation"].ndim == 1:
             return self._answer(observation, **ask), None
@@ -143,13 +158,16 @@ class ControllerPolicy:
         """The actions as an array of their own."""
         answer = self._act({key: np.array(values) for key, values in observation.items()}, **ask)
         actions = answer[0] if isinstance(answer, tuple) and len(answer) == 2 and _is_state(answer[1]) else answer
+        return self._numbers(actions)
+
+    def _numbers(self, actions: Any) -> Array:
         try:
-            actions = np.array(actions, dtype=np.float32)
+            numbers = np.array(actions, dtype=np.float32)
         except (TypeError, ValueError):
             raise UsageError(f"{self._name} gave {type(actions).__name__}, no action; return numbers, one per entry") from None
-        if actions.ndim == 0:
+        if numbers.ndim == 0:
             raise UsageError(f"{self._name} gave one number; return an array of shape (1,) where the action has one entry")
-        return actions
+        return numbers
 
 
 def _parameters(act: Callable[..., Any]) -> set[str]:

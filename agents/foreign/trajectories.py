@@ -89,7 +89,8 @@ def _episodes(source: Any) -> Iterable[Any]:
 
 def _of_episode(episode: Any, goal_of: GoalOf | None, name: str) -> Trajectory:
     if isinstance(episode, Trajectory):
-        return episode
+        stored = {"observation": episode.states, "achieved_goal": episode.goals}
+        return _trajectory(stored, None, episode.actions, name)
     if isinstance(episode, Mapping):
         held = episode
     elif hasattr(episode, "observations"):

@@ -68,6 +68,7 @@ def score(predicted: Array, true: Array, max_edge: float) -> dict[str, float | i
 
     `false_short_edge_rate`: the share of short edges (predicted <= max_edge) that are truly longer than 2 max_edge; None
     without any. Pairs whose true distance is 0 are left out of `median_relative_error`. `spearman` takes inf as the longest.
+    Both are None where they say nothing: of no pairs, or of values that are all alike.
     """
     away = true > 0
     with np.errstate(invalid="ignore"):  # inf - inf
@@ -75,10 +76,11 @@ def score(predicted: Array, true: Array, max_edge: float) -> dict[str, float | i
     errors = np.where(predicted[away] == true[away], 0.0, errors)  # both unreachable: no error
     short = predicted <= max_edge
     false = short & (true > 2 * max_edge)
+    differ = all(len(np.unique(steps)) > 1 for steps in (predicted, true))
     return {
         "pairs": len(true),
-        "spearman": float(stats.spearmanr(predicted, true).statistic),
-        "median_relative_error": float(np.median(errors)),
+        "spearman": float(stats.spearmanr(predicted, true).statistic) if differ else None,
+        "median_relative_error": float(np.median(errors)) if len(errors) else None,
         "short_edges": int(short.sum()),
         "false_short_edges": int(false.sum()),
         "false_short_edge_rate": float(false.sum() / short.sum()) if short.any() else None,

@@ -112,7 +112,7 @@ def evaluate_planners(
     kept.sort(key=lambda row: (order[row.planner], row.seed))
     table = Table(run.env, summarise(kept), kept, _remarks(run, setting, chosen, seeds, kept))
     if folder is not None:
-        folder.write_summary(table)
+        folder.write_summary(planners)
     return table
 
 
@@ -197,9 +197,14 @@ class EvaluationFolder:
         asked = set(seeds)
         return [row for row in self.results.rows if row.planner in planners and row.seed in asked]
 
-    def write_summary(self, table: Table) -> None:
+    def write_summary(self, planners: Sequence[str]) -> None:
+        """Of all rows that are there, whichever command ran them; these planners first."""
         with folder_lock(self.path):
-            replace_file(self.path / "summary.json", json_to_bytes(table.summary))
+            rows = self.results.reread()
+            names = dict.fromkeys([*planners, *sorted({row.planner for row in rows})])
+            order = {name: place for place, name in enumerate(names)}
+            rows.sort(key=lambda row: (order[row.planner], row.seed))
+            replace_file(self.path / "summary.json", json_to_bytes(summarise(rows)))
 
 
 def _before(path: Path) -> dict[str, Any] | None:

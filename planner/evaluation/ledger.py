@@ -132,14 +132,19 @@ def record(table: Table, values: Sequence[Mapping[str, Value]], provenance: Prov
 
 def records_of(content: Any) -> list[dict[str, Any]]:
     """What a command wrote -> flat records: the rows of a bench.json, or the planners of a summary.json, the demo's too,
-    or the distances of an audit.json."""
-    if isinstance(content, list):
-        return content
-    if "rows" in content:
-        return content["rows"]
-    if "worlds" in content:
-        return [{"world": world, **row} for world, planners in content["worlds"].items() for row in records_of(planners)]
-    return [{"planner": planner, **_flat(figures)} for planner, figures in content.items()]
+    or the distances of an audit.json. LedgerError for anything else."""
+    if isinstance(content, Mapping) and "worlds" in content:
+        worlds = content["worlds"]
+        if isinstance(worlds, Mapping):
+            return [{"world": world, **row} for world, planners in worlds.items() for row in records_of(planners)]
+    elif isinstance(content, Mapping) and "rows" not in content:
+        if all(isinstance(figures, Mapping) for figures in content.values()):
+            return [{"planner": planner, **_flat(figures)} for planner, figures in content.items()]
+    else:
+        rows = content["rows"] if isinstance(content, Mapping) else content
+        if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows):
+            return rows
+    raise LedgerError("what was measured is neither rows nor figures by name; give a bench.json, summary.json or audit.json")
 
 
 def _flat(figures: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

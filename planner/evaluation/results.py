@@ -14,6 +14,8 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from scipy import stats
 
+from ..storage import append
+
 Array = NDArray[np.floating]
 
 _BINS = 4  # of distance, with equally many env seeds in each
@@ -72,12 +74,17 @@ class ResultsFile:
             self._catch_up()
             new = {(row.planner, row.seed): row for row in rows if not self.holds(row.planner, row.seed)}
             lines = [_line(row) for row in new.values()]
-            with self.path.open("a") as stream:
-                stream.writelines(lines)
+            append(self.path, "".join(lines).encode())
         fresh = _parse(lines)
         self.rows += fresh
         self._known |= new.keys()
         return fresh
+
+    def reread(self) -> list[EpisodeRow]:
+        """All rows that are there now."""
+        with self._lock:
+            self._catch_up()
+        return list(self.rows)
 
     def _catch_up(self) -> None:
         """Read the file as it is now, and mend it if it is not as it should be."""

@@ -53,9 +53,7 @@ def training_paths(
     visited = Coverage(np.concatenate([trajectory.goals for trajectory in trajectories]))
     stitched = stitched_paths(trajectories, distance, goal_of, visited, max_edge, stride, _STITCHED, rng, on_step)
     pieces, weights = hindsight_paths(trajectories, distance, _PIECES, _SHARPNESS, rng)
-    paths = straightened(
-        np.concatenate([stitched, pieces]), visited, rng, on_step=lambda done: on_step(_GRAPHS + done)
-    )
+    paths = straightened(np.concatenate([stitched, pieces]), visited, rng, on_step=lambda done: on_step(_GRAPHS + done))
     return paths, np.concatenate([np.ones(len(stitched), np.float32), weights])
 
 

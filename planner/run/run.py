@@ -27,7 +27,7 @@ from ..planners.sampled_graph import GraphPlanner
 from ..progress import Progress, say, silent
 from ..protocols import DistanceModel, EnvMaker, GoalPolicy, Planner, StateSampler
 from ..storage import DamagedError, as_damage, bytes_to_json, fit_once, json_to_bytes
-from .registry import NO_PLANNER, SAMPLERS, USUAL_DISTANCE, Kind, Part, names_for, part_of
+from .registry import NO_PLANNER, SAMPLERS, USUAL_DISTANCE, Kind, Part, is_user_class, names_for, part_of
 from .stored_parts import fit_stored
 from .world import NUM_DRIVES, Replay, RunWorld
 
@@ -61,6 +61,8 @@ class Run:
     settings: dict[str, Any] = field(default_factory=dict)  # of the env that is planned in, over those of the training
     part_configs: dict[str, Any] = field(default_factory=dict)  # by the name of what is fitted; others have their usual ones
     reload: tuple[Callable[..., Run], tuple[Any, ...]] | None = None  # what reads it in another process
+    made_of: dict[str, str] = field(default_factory=dict)  # SHA-256 of the folder's files that parts are fitted from, as read
+    agent_mark: str = ""  # of an agent that is in no file of the run: tells it from others
     _temporary: Any = field(default=None, repr=False)  # keeps a folder alive that nobody gave a name
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
@@ -71,7 +73,8 @@ class Run:
         """For another process, which reads the folder. UsageError for what is in no file."""
         if self.reload is None:
             raise UsageError(f"{self.env}: other processes cannot make this env or agent, which are in no file; take one worker")
-        return self.reload
+        read, arguments = self.reload
+        return _read_at, (read, arguments, self.settings)
 
     @property
     def env(self) -> str:
@@ -123,7 +126,7 @@ class Run:
         UsageError if there are none to drive to.
         """
         try:
-            stored = fit_once(self.folder, ["links.json"], self._measured_links, say)
+            stored = fit_once(self.folder, ["links.json"], self._measured_links, say, self.made_of)
         except ValueError as error:
             raise UsageError(f"{self.folder}: {error}") from None
         what = str(self.folder / "links.json")
@@ -248,8 +251,11 @@ class Run:
         try:
             if not part.stored:
                 return fit()
+            if part.kind != "distance" and is_user_class(distance):
+                say(f"{what} under {distance} is fitted for this command alone: that file may be another one the next time")
+                return fit()
             files = part.files if part.kind == "distance" else part.files_under(distance, self.usual_distance)
-            return fit_stored(self.folder, files, part_class, experience, fit)
+            return fit_stored(self.folder, files, part_class, experience, fit, self.made_of)
         except ValueError as error:
             raise UsageError(f"{self.folder}: no {what}: {error}") from None
 
@@ -299,3 +305,8 @@ class Run:
             raise UsageError(f"{target} is not an empty folder; name another")
         shutil.copytree(self.folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.part", "*.lock", ".lock*"))
         return target
+
+
+def _read_at(read: Callable[..., Run], arguments: tuple[Any, ...], settings: dict[str, Any]) -> Run:
+    """In another process: the same run, planning in the same env."""
+    return read(*arguments).at(**settings)

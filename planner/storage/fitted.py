@@ -17,7 +17,7 @@ def fit_once(
     names: Sequence[str],
     fit: Callable[[], Mapping[str, bytes]],
     say: Callable[[str], None],
-    made_of: Mapping[str, str] | None = None,
+    made_of: Mapping[str, str],
 ) -> dict[str, bytes]:
     """The content of the named files: as stored, or as `fit()` makes them; of several processes one fits, and the others wait.
 

@@ -81,7 +81,7 @@ def fit_slowly(folder, log):
     def say(line):
         append(log.with_name("said"), line.encode())
 
-    files = fit_once(folder, ["distances/q.bin", "distances/q.json"], fit, say)
+    files = fit_once(folder, ["distances/q.bin", "distances/q.json"], fit, say, {})
     append(log.with_name("got"), files["distances/q.bin"].hex().encode() + b"\n")
 
 
@@ -174,7 +174,7 @@ def test_a_run_that_cannot_be_written_to_is_read_and_left_alone(open_folder, mon
     with read_only(run):
         assert verify(run) == ["config.json"]
         for _ in range(2):
-            assert fit_once(run, ["distances/q.bin"], fit, said.append) == {"distances/q.bin": b"model"}
+            assert fit_once(run, ["distances/q.bin"], fit, said.append, {}) == {"distances/q.bin": b"model"}
         with fitting(run, "q") as may_be_written:
             assert not may_be_written
         with pytest.raises(NotWrittenError, match="Permission denied"):

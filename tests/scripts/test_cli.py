@@ -230,12 +230,12 @@ def test_an_env_that_does_not_know_a_setting_is_told_which(tmp_path):
 def test_progress_in_a_file_is_plain_lines(monkeypatch, capsys):
     clock = iter(range(0, 1_000, 8))
     monkeypatch.setattr(thalweg.progress.time, "monotonic", lambda: float(next(clock)))
-    with progress_bar(1_000, "fit", initial=200) as bar:
+    with progress_bar(1_000, "fit") as bar:
         for _ in range(5):
             bar.update(100)
         bar.set_postfix_str("loss 0.5")
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["fit: 400/1,000, 24 s", "fit: 600/1,000, 48 s", "fit: 700/1,000, 64 s, loss 0.5"]
+    assert lines == ["fit: 200/1,000, 24 s", "fit: 400/1,000, 48 s", "fit: 500/1,000, 64 s, loss 0.5"]
 
 
 def test_progress_that_is_not_shown_is_silent(capsys):

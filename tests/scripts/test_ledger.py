@@ -282,6 +282,9 @@ def test_what_commands_write_becomes_records():
     assert records_of({"worlds": {"U": summary}}) == [{"world": "U", **records_of(summary)[0]}]
     columns = [Column(key="planner", heading="planner"), Column(key="success", heading="success", digits=2)]
     assert values_of(records_of(summary)[0], columns) == {"planner": "none", "success": [0.5, 0.25, 0.75]}
+    for other in ([1, 2], {"sure_edge": 4.0}, {"rows": 3}, {"worlds": []}, 7):
+        with pytest.raises(LedgerError, match="neither rows nor figures"):
+            records_of(other)
     with pytest.raises(LedgerError, match="no 'success'"):
         values_of({"planner": "none"}, columns)
 
@@ -315,6 +318,8 @@ def test_a_command_is_run_and_its_rows_taken_with_where_they_come_from(checkout,
         ({"command": "python -c 'raise SystemExit(3)'", "again": True}, "exit code 3"),
         ({"command": "no-such-program", "again": True}, "cannot be run"),
         ({"command": ""}, "command is empty"),
+        ({"command": "  ", "again": True}, "command is empty"),
+        ({"command": "python x.py 'a", "again": True}, "cannot be read: No closing quotation"),
         ({"set": ("what",)}, "KEY=TEXT"),
         ({"set": ("ours=fast",)}, "'fast' is no number"),
         ({"only": ("what=sea",)}, "holds no record with what=sea"),

@@ -11,6 +11,7 @@ from stable_baselines3 import DDPG, HerReplayBuffer
 
 import thalweg
 from thalweg.planner.errors import UsageError
+from thalweg.planner.evaluation.evaluation_folder import OtherResultsError
 from thalweg.planner.graph import stitched_paths
 from thalweg.scripts import evaluate, plan_with
 from thalweg.scripts.cli import run as run_command
@@ -139,7 +140,79 @@ def test_what_does_not_belong_together_is_told_in_one_line(model):
         (straight, court, [thalweg.Trajectory(np.zeros((3, 5), np.float32), np.zeros((3, 2), np.float32))], "of another env"),
         (straight, court, [thalweg.Trajectory(np.full((3, 2), np.nan), np.full((3, 2), np.nan))], "not finite"),
         (straight, Court, None, "no goal env"),
+        (lambda observation: np.zeros(1), court, None, r"actions of shape \(1,\), the env takes \(2,\)"),
+        (lambda observation: np.zeros(3), court, None, "is it of another env"),
+        (thalweg.GoalSAC("MultiInputPolicy", "PointMass-v0"), court, None, "is of another env"),
     ):
         with pytest.raises(Exception, match=word) as told:
             thalweg.plan_with(agent, env, data, progress=False)
         assert told.value.exit_code == 2 and "\n" not in str(told.value)
+
+
+def test_actions_of_the_users_own_trajectories_are_checked_before_anything_is_written(tmp_path):
+    whole, out = logs(1)[0], tmp_path / "run"
+    for goals, actions, word in (
+        (whole.goals, np.zeros((7, 2)), "61 states and 7 actions"),
+        (whole.goals[:5], None, "61 states and 5 achieved goals"),
+    ):
+        with pytest.raises(UsageError, match=word):
+            thalweg.plan_with(straight, court, [thalweg.Trajectory(whole.states, goals, actions)], out=out, progress=False)
+    with pytest.raises(UsageError, match="--steps must be at least 1"):
+        thalweg.plan_with(straight, court, steps=0, out=out, progress=False)
+    assert not out.exists()
+
+
+def test_states_alone_are_data_where_it_is_said_which_goals_they_achieve():
+    data = [trajectory.states for trajectory in logs(2)]
+    run = thalweg.plan_with(straight, court, data, goal_of=lambda states: states[..., :2], progress=False)
+    assert run.data.num_states == 122
+
+
+def test_a_model_without_a_replay_drives_now(model, tmp_path):
+    """As `load` of stable-baselines3 leaves it: the replay is there, and empty."""
+    model.save(tmp_path / "model.zip")
+    loaded = DDPG.load(tmp_path / "model.zip", env=TimeLimit(court(), max_episode_steps=50))
+    assert thalweg.plan_with(loaded, court, steps=100, progress=False).data.num_states >= 100
+
+
+def test_many_maps_are_told_by_the_env():
+    run = thalweg.plan_with(straight_in_mazes, "PointMassMazes-v0", steps=200, progress=False)
+    assert run.maps.kind == "many" and run.usual_distance == "local"
+
+
+def straight_in_mazes(observation):
+    return np.clip(observation["desired_goal"] - observation["achieved_goal"], -1, 1)
+
+
+def test_rows_of_another_agent_are_not_taken_for_its_own(model, tmp_path):
+    run = thalweg.plan_with(straight, court, data=logs(5), out=tmp_path / "run", progress=False)
+    kept = thalweg.evaluate(run, ["none"], range(3), out=tmp_path / "eval", progress=False)
+    assert list(thalweg.evaluate(run, ["none"], range(3), out=tmp_path / "eval", progress=False).rows) == kept.rows
+    for agent in (lambda observation: np.zeros(2), model):
+        other = thalweg.load(tmp_path / "run", court, agent=agent, progress=False)
+        with pytest.raises(OtherResultsError, match="other agent"):
+            thalweg.evaluate(other, ["none"], range(3), out=tmp_path / "eval", progress=False)
+    models = [thalweg.load(tmp_path / "run", court, agent=model, progress=False) for _ in range(2)]
+    assert models[0].agent_mark == models[1].agent_mark
+
+
+def test_rows_of_another_setting_of_the_run_are_not_taken_for_its_own(tmp_path):
+    run = thalweg.plan_with(straight, "PointMassU-v0", steps=100, progress=False)
+    near = thalweg.evaluate(run.at(difficulty=0.05), ["none"], range(3), out=tmp_path, progress=False)
+    again = thalweg.evaluate(run, ["none"], range(3), difficulty=0.05, out=tmp_path, progress=False)
+    assert [row.oracle_length for row in near.rows] == [row.oracle_length for row in again.rows]
+    with pytest.raises(OtherResultsError, match="other difficulty"):
+        thalweg.evaluate(run.at(difficulty=0.95), ["none"], range(3), out=tmp_path, progress=False)
+
+
+def test_what_an_evaluation_or_a_picture_cannot_be_of_is_one_line():
+    run = thalweg.plan_with(straight, court, data=logs(2), progress=False)
+    for ask, word in (
+        (lambda: thalweg.evaluate(run, ["none"], range(2), workers=0), "--workers must be at least 1"),
+        (lambda: thalweg.evaluate(run, ["none"], range(2), difficulty=1.5), "quantile from 0 to 1"),
+        (lambda: thalweg.evaluate(run, ["none"], range(2), difficulty=0.5), "knows no difficulty"),
+        (lambda: thalweg.evaluate(run, ["none"], range(2), env_kwargs={"walls": {1}}), "JSON can hold"),
+        (lambda: thalweg.draw_plan(run, "none"), "plans nothing"),
+    ):
+        with pytest.raises(UsageError, match=word):
+            ask()

@@ -129,6 +129,13 @@ def test_other_settings_and_other_files_are_refused_and_what_is_there_stays(tmp_
         evaluate_planners(Stub(), ["none"], range(4), out=tmp_path)
 
 
+def test_the_summary_is_of_all_rows_that_are_there(tmp_path):
+    evaluate_planners(Stub(), ["none"], range(3), out=tmp_path)
+    table = evaluate_planners(Stub(), ["replay"], range(3), out=tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert list(table) == ["replay"] and list(summary) == ["replay", "none"] and "none" in summary["replay"]["minus"]
+
+
 def test_an_episode_that_is_not_finite_leaves_no_row(tmp_path):
     evaluate_planners(Stub(), ["none"], range(25), out=tmp_path)
     with pytest.raises(NotFiniteError, match=r"Walk \(seed 27\): achieved_goal\[0\] is nan at step 2"):

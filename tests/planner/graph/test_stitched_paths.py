@@ -9,7 +9,6 @@ from scipy.sparse.csgraph import dijkstra
 from thalweg.planner.data.coverage import Coverage
 from thalweg.planner.data.points import farthest_points, resample_by_arc_length, spread_points
 from thalweg.planner.data.trajectories import GoalEntries, Trajectory, pack_trajectories, unpack_trajectories
-from thalweg.planner.graph.search import trace
 from thalweg.planner.graph.stitched_paths import hindsight_paths, stitched_paths, straightened, training_paths
 
 

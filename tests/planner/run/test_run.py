@@ -1,5 +1,6 @@
 """A run composes parts by name: each is made once, what is learned is stored and read back, what cannot be is refused."""
 
+import pickle
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from thalweg.planner.many_maps.layout import Layout
 from thalweg.planner.many_maps.maps import PicturedMaps
 from thalweg.planner.run.run import Run
 from thalweg.planner.samplers.cvae import CvaeConfig, CvaeSampler
-from thalweg.planner.storage import json_to_bytes, stored_names, write_files
+from thalweg.planner.storage import DamagedError, json_to_bytes, stored_digests, stored_names, write_files
 
 
 class Plane(gym.Env):
@@ -53,7 +54,7 @@ class Straight:
 
 
 class Planes:
-    name, only_one = "Plane-v0", False
+    name, kwargs, only_one = "Plane-v0", {}, False
 
     def make(self, index=0, **options):
         return gym.wrappers.TimeLimit(Plane(), options.get("max_episode_steps", 100))
@@ -112,6 +113,34 @@ def test_what_is_learned_under_another_distance_is_another_file(run):
     run.experience("euclidean")._paths["one"] = run.experience()._paths["one"]
     run.sampler("cvae", "euclidean")
     assert "samplers/cvae-euclidean.json" in stored_names(run.folder) and "samplers/cvae.json" not in stored_names(run.folder)
+
+
+def test_what_was_learned_of_files_that_changed_since_is_not_stored(run):
+    """As where a training is taken up again while an evaluation fits a sampler."""
+    write_files(run.folder, {"trajectories.npz": b"those of this run"})
+    read = replace(run, made_of=stored_digests(run.folder))
+    read._made.update(run._made)
+    write_files(run.folder, {"trajectories.npz": b"longer ones"})
+    with pytest.raises(DamagedError, match=r"trajectories\.npz was changed by another command"):
+        read.sampler("cvae")
+    assert "samplers/cvae.json" not in stored_names(run.folder)
+
+
+def test_what_is_learned_under_a_distance_of_the_users_is_not_stored(run, experience, tmp_path, capsys):
+    run._made["distance", "mine.py:Miles"] = experience.distance
+    run._made["experience", "mine.py:Miles"] = run.experience()
+    assert run.sampler("cvae", "mine.py:Miles").sample(run.data.states[0], run.data.goals[0], 3, np.random.default_rng(0)).shape
+    assert "fitted for this command alone" in capsys.readouterr().err
+    assert not [name for name in stored_names(tmp_path) if name.startswith("samplers/")]
+
+
+def read_again(folder, name):
+    return Run(folder, {"seed": 0}, Straight(), Planes(), name)
+
+
+def test_another_process_plans_in_the_same_env(run):
+    sent = replace(run, data=None, reload=(read_again, (run.folder, None))).at(difficulty=0.9)
+    assert pickle.loads(pickle.dumps(sent)).settings == {"difficulty": 0.9}
 
 
 def test_links_are_measured_by_drives_when_somebody_asks(run, tmp_path):
