@@ -37,6 +37,10 @@ def test_scores_are_those_worked_out_by_hand():
 
 
 def test_an_unreachable_goal_taken_for_near_is_false_and_infinitely_wrong():
+    alike = score(np.full(3, 5.0), np.array([1.0, 2.0, 3.0]), max_edge=8.0)  # of ranks there is nothing to say
+    assert alike["spearman"] is None and alike["median_relative_error"] == 1.5
+    nothing = score(np.zeros(0), np.zeros(0), max_edge=8.0)
+    assert nothing["spearman"] is None and nothing["median_relative_error"] is None
     figures = score(np.array([4.0, 5.0, 3.0]), np.array([np.inf, np.inf, 4.0]), max_edge=8.0)
     assert figures["false_short_edge_rate"] == pytest.approx(2 / 3) and figures["median_relative_error"] == np.inf
 

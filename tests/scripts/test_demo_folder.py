@@ -5,6 +5,7 @@ import json
 import pytest
 
 from thalweg.planner.storage import write_files
+from thalweg.scripts import demo
 from thalweg.scripts.cli import UsageError
 from thalweg.scripts.demo_folder import MARKER, renew
 
@@ -84,3 +85,10 @@ def test_what_a_demo_links_to_is_left_alone(tmp_path):
             renew(demo, WORLDS)
         (demo / link).unlink()
     assert (outside / "mine.txt").read_text() == "mine"
+
+
+def test_bad_options_are_told_before_the_earlier_demo_goes(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "renew", lambda *arguments: pytest.fail("the earlier demo is gone"))
+    for options, word in (({"seeds": "foo"}, "--seeds"), ({"seed": -1}, "--seed must be at least 0")):
+        with pytest.raises(UsageError, match=word):
+            demo.main(demo.Options(out=tmp_path, **options))
