@@ -1,5 +1,8 @@
-import subprocess
+import importlib
+import io
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,8 @@ from thalweg.planner.data.trajectories import Trajectory
 from thalweg.planner.distances.local import LocalDistanceConfig
 from thalweg.planner.distances.quasimetric import QuasimetricDistanceConfig
 from thalweg.planner.experience import Experience
+from thalweg.planner.graph import stitched_paths
+from thalweg.scripts.cli import run as run_command
 
 torch.set_num_threads(1)  # ~15x faster on a busy 2-core machine
 
@@ -55,8 +60,34 @@ SMALL = ["--env", "PointMass-v0", "--steps", "5000", "--agent.updates-per-step",
 SMALL += ["--checkpoint-every", "2500"]
 
 
-def command(*arguments):
-    return subprocess.run([sys.executable, "-m", *map(str, arguments)], capture_output=True, text=True, timeout=300)
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def make_few(patch: pytest.MonkeyPatch) -> None:
+    """Of the paths that an energy learns from, and of the drives that measure links, where a test does not ask what they are
+    worth."""
+    patch.setattr(stitched_paths, "_NODES", 200)  # in place of 800
+    patch.setattr(stitched_paths, "_STITCHED", 1_000)  # in place of 10,000
+    for module in ("run", "world"):
+        patch.setattr(f"thalweg.planner.run.{module}.NUM_DRIVES", 100)  # in place of 400
+
+
+def command(name, *arguments) -> Done:
+    """A command as `python -m scripts.NAME` runs it, but in this process, which has imported already what takes seconds."""
+    module = importlib.import_module(f"thalweg.{name}" + (".__main__" if name == "scripts.bench" else ""))
+    code, out, err = 0, io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        make_few(patch)
+        patch.setattr(sys, "argv", [name, *map(str, arguments)])
+        try:
+            run_command(module.main, module.Options)
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Done(code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
+from conftest import make_few
 from pages import DOCS, PAGES, ROOT, blocks_of, named
 
-from thalweg.planner.graph import stitched_paths
 from thalweg.scripts.__main__ import main
 
 TUTORIALS = DOCS / "tutorials"
@@ -57,7 +57,7 @@ def run_command(line):
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """A folder to run in, from which files of pages can be imported; what they left is forgotten afterwards."""
-    monkeypatch.setattr(stitched_paths, "_STITCHED", 200)  # in place of 10,000: what they are worth, no page shows
+    make_few(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)

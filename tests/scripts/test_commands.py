@@ -6,12 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from conftest import SMALL, command
 
+from thalweg.planner.distances.distributional import DistributionalDistanceConfig
 from thalweg.planner.storage import DamagedError, read_file
 from thalweg.runs import load
 from thalweg.scripts.bench import __main__ as bench
@@ -113,8 +115,12 @@ def test_a_resumed_training_takes_no_other_settings(trained):
 @pytest.mark.slow
 def test_audit_scores_every_distance_and_the_agent(trained, tmp_path):
     """5,000 env steps on the flat world, where nothing is behind a wall: every distance ranks pairs well and none is false."""
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    few = {"distributional": DistributionalDistanceConfig(train_steps=2_500)}
+    replace(load(run, progress=False), part_configs=few).plain_distance("distributional")  # it is stored, and read by the audit
     sizes = ["--pairs", 500, "--drives", 60, "--nodes", 40, "--no-progress"]
-    done = command("scripts.audit", "--run", trained, "--out", tmp_path, *sizes)
+    done = command("scripts.audit", "--run", run, "--out", tmp_path, *sizes)
     assert done.returncode == 0, done.stderr
     reports = json.loads((tmp_path / "audit.json").read_text())
     assert set(reports) == {"euclidean", "q_value", "distributional", "quasimetric", "ensemble", "oracle"}
@@ -124,7 +130,7 @@ def test_audit_scores_every_distance_and_the_agent(trained, tmp_path):
         assert len(report["worst_edges"]) == 20 and report["realised_to_20"]["pairs"] > 20
     assert reports["oracle"]["median_relative_error"] == 0.0 == reports["quasimetric"]["triangle_violation_rate"]
     # critics that expect more of the noisy agent than this one takes, or less: half of the drives are shorter, half longer
-    expected = json.loads((trained / "distances/q_value.json").read_text())
+    expected = json.loads((run / "distances/q_value.json").read_text())
     assert 0.6 < expected["pace"] < 1.4 and expected["pace"] != 1.0
     controller = json.loads((tmp_path / "controller.json").read_text())
     assert set(controller) == {"bare", "routed"}
@@ -245,7 +251,8 @@ def test_bad_input_ends_with_one_line_and_exit_code_2(monkeypatch, capsys, tmp_p
     ],
 )
 def test_bad_input_ends_the_process_with_one_line_and_exit_code_2(tmp_path, arguments, word):
-    done = command(*arguments, "--out", tmp_path / "unused")
+    words = [sys.executable, "-m", *arguments, "--out", str(tmp_path / "unused")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2 and done.stdout == ""
     assert word in done.stderr and len(done.stderr.strip().splitlines()) == 1
 

@@ -5,6 +5,7 @@ import sys
 import gymnasium as gym
 import numpy as np
 import pytest
+from conftest import make_few
 from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit
 from stable_baselines3 import DDPG, HerReplayBuffer
@@ -12,7 +13,6 @@ from stable_baselines3 import DDPG, HerReplayBuffer
 import thalweg
 from thalweg.planner.errors import UsageError
 from thalweg.planner.evaluation.evaluation_folder import OtherResultsError
-from thalweg.planner.graph import stitched_paths
 from thalweg.scripts import evaluate, plan_with
 from thalweg.scripts.cli import run as run_command
 
@@ -65,7 +65,7 @@ def logs(count):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(stitched_paths, "_STITCHED", 200)
+    make_few(monkeypatch)
 
 
 @pytest.mark.slow
