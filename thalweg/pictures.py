@@ -75,6 +75,9 @@ def draw_plan(
 
 def _draw(run: Run, planner: str, state: Any, drive: PlannedDrive, walls: Any, truth: Any) -> Figure:
     plan, goal_of = drive.plan, run.data.goal_of
+    waypoints = goal_of(plan.waypoints)
+    stops = np.vstack([drive.start, waypoints, drive.goal])
+    route = run.routes.through(stops, plan.edge_steps) if run.routes is not None else None
     valley = None
     if planner == "energy" and GoalSpace(len(drive.goal)).has_pictures:
         model: Any = run.sampler("energy")
@@ -88,7 +91,7 @@ def _draw(run: Run, planner: str, state: Any, drive: PlannedDrive, walls: Any, t
         title=f"{run.env}, env seed {drive.episode.seed}, planner {planner}\n{drive}",
         start=drive.start,
         goal=drive.goal,
-        waypoints=goal_of(plan.waypoints),
+        waypoints=waypoints,
         times=np.cumsum(plan.edge_steps),
         trail=np.array(drive.episode.trail),
         nodes=goal_of(plan.nodes),
@@ -96,7 +99,8 @@ def _draw(run: Run, planner: str, state: Any, drive: PlannedDrive, walls: Any, t
         low=low,
         high=high,
         walls=walls,
-        route=truth,
+        route=None if route is None else route.points,
+        shortest=truth,
         valley=valley,
     )
     return draw_plan_view(view)

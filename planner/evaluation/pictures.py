@@ -109,9 +109,17 @@ def draw_links(axes: Axes, points: Array, edges: NDArray[np.intp]) -> int:
     return len(pairs) - len(shown)
 
 
-def draw_path(axes: Axes, waypoints: Array, start: Array, goal: Array) -> None:
-    """(K, 2), (2,), (2,)"""
-    axes.plot(*np.vstack([start, waypoints, goal]).T, "-o", color=PATH, ms=4, lw=2, zorder=5, label="plan: waypoints")
+def draw_path(axes: Axes, waypoints: Array, start: Array, goal: Array, route: Array | None = None) -> None:
+    """(K, 2), (2,), (2,), and the (P, 2) points of the route along which the plan's links are driven, where there is one.
+
+    Without a route links are drawn straight, which their drives need not be.
+    """
+    points = np.vstack([start, waypoints, goal])
+    if route is None:
+        axes.plot(*points.T, "-o", color=PATH, ms=4, lw=2, zorder=5, label="plan: waypoints")
+        return
+    axes.plot(*route.T, color=PATH, lw=2, zorder=5, label="plan: route along its links")
+    axes.plot(*points.T, "o", color=PATH, ms=4, zorder=5, label="plan: waypoints")
 
 
 def draw_trail(axes: Axes, trail: Array) -> None:

@@ -34,7 +34,8 @@ class PlanView:
     low: Array  # (G,) the frame: what was visited, with the walls
     high: Array  # (G,)
     walls: Array | None = None  # (W, 2, 2) boxes in the first two entries
-    route: Array | None = None  # (B, G) bends of the true shortest path
+    route: Array | None = None  # (P, G) points along which the plan's links are driven
+    shortest: Array | None = None  # (B, G) bends of the true shortest path
     valley: Valley | None = None
 
 
@@ -76,8 +77,8 @@ def _draw_maps(view: PlanView) -> Figure:
         bar.set_label("energy above the lowest [nats]")
     _draw_graph(graph, view)
     _draw_plane(drive, view, "drive")
-    pictures.draw_path(drive, view.waypoints, view.start, view.goal)
-    pictures.draw_oracle(drive, view.route)
+    pictures.draw_path(drive, view.waypoints, view.start, view.goal, view.route)
+    pictures.draw_oracle(drive, view.shortest)
     pictures.draw_trail(drive, view.trail)
     for axes in (energy, graph, drive):
         axes.label_outer()
@@ -99,7 +100,8 @@ def _draw_graph(axes: Axes, view: PlanView) -> None:
     if left_out:
         axes.set_title(f"graph ({left_out:,} links more are not drawn)", fontsize=10)
     pictures.draw_nodes(axes, view.nodes[:, :2])
-    pictures.draw_path(axes, view.waypoints[:, :2], view.start[:2], view.goal[:2])
+    route = None if view.route is None else view.route[:, :2]
+    pictures.draw_path(axes, view.waypoints[:, :2], view.start[:2], view.goal[:2], route)
 
 
 def _draw_series(axes: Axes, view: PlanView, entry: int) -> None:

@@ -54,6 +54,7 @@ def test_no_step_is_overwritten_when_the_envs_do_not_divide_the_steps():
     assert [len(trajectory) for trajectory in model.replay_buffer.trajectories()] == [28] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_envs", [1, 2, 4, 8])
 def test_one_env_gets_as_many_updates_per_env_step_as_eight(num_envs):
     """One env asks for less than one update a step; it used to get one."""

@@ -89,6 +89,7 @@ def test_a_buffer_that_was_filled_anew_between_two_updates_is_coded_anew():
     check(model, updated(model, 1_000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("since", "expected"), [(60, []), (58, [6, 7]), (45, [*range(45, 52), *range(8)]), (0, None)])
 def test_places_since_are_those_of_the_steps_added_since(since, expected):
     """60 steps of 4 envs in a room of 52."""

@@ -61,6 +61,7 @@ def test_what_is_loaded_is_all_that_was_saved(model, saved):
     assert all(np.array_equal(values, contents[1][name]) for name, values in contents[0].items())
 
 
+@pytest.mark.slow
 def test_learning_goes_on_as_if_nothing_had_been():
     """From fresh episodes, as after every load; with the same generators."""
     models = [make().learn(192)]

@@ -92,6 +92,7 @@ def test_what_was_learnt_is_one_line():
     assert str(again) == str(pursuits)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_ways")
 def test_training_logs_both_beside_what_sac_logs(tmp_path):
     config = AgentConfig(num_envs=4, warmup_steps=200, hidden=(16,), batch_size=16)

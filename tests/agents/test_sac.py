@@ -76,6 +76,7 @@ def test_learn_counts_steps_and_tells_callbacks(name):
     assert model.num_timesteps == STEPS + 48
 
 
+@pytest.mark.slow
 @both
 def test_callbacks_can_evaluate_and_stop(name, tmp_path):
     evaluation = EvalCallback(make_env(2), n_eval_episodes=2, eval_freq=30, log_path=str(tmp_path), verbose=0)
@@ -236,6 +237,7 @@ def test_a_layout_leaves_at_least_one_entry_to_the_state():
     assert layout_of(env).size == 9
 
 
+@pytest.mark.slow
 def test_in_mazes_training_learns_the_ways_and_is_fixed_by_the_seed(in_mazes):
     extractor = in_mazes.actor.features_extractor
     assert in_mazes.num_timesteps == 240 and in_mazes._n_updates > 0

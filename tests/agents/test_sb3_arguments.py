@@ -72,6 +72,7 @@ def test_the_weight_of_entropy_may_be_fixed():
     assert weights[0] == pytest.approx(0.03) and weights[1] != pytest.approx(0.03, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_without_a_number_of_steps_the_replay_grows_with_each_learning():
     model = GoalSAC("MultiInputPolicy", "PointMass-v0", **SMALL)
     assert model.replay_buffer.buffer_size < 100
@@ -82,6 +83,7 @@ def test_without_a_number_of_steps_the_replay_grows_with_each_learning():
     assert np.array_equal(model.replay_buffer.stored("observation")[:160], before)
 
 
+@pytest.mark.slow
 def test_a_replay_that_grew_trains_as_one_that_was_large_from_the_start():
     config = AgentConfig(num_envs=1, warmup_steps=64, batch_size=16, hidden=(16,))
 

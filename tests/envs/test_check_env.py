@@ -26,14 +26,15 @@ OUTSIDE = {**GYMNASIUM, "stable-baselines3": check_for_stable_baselines3}
 
 
 def problems_of(defect, mended):
-    """From less than half the evidence that the command takes."""
-    return check_goal_env(partial(defect.make, mended), defect.make_batch(mended), steps=400, outside_checkers=OUTSIDE)
+    """From a fifth of the evidence that the command takes."""
+    return check_goal_env(partial(defect.make, mended), defect.make_batch(mended), steps=200, outside_checkers=OUTSIDE)
 
 
 def is_found(defect, problems):
     return any(problem.check == defect.check and defect.says in problem.what + problem.fix for problem in problems)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_planted_defect_is_found_and_its_fix_mends_it(name):
     problems = problems_of(DEFECTS[name], mended=False)
@@ -55,6 +56,7 @@ def messages_of(checker, env):
     return raised | {str(warning.message) for warning in caught}
 
 
+@pytest.mark.slow
 def test_more_defects_are_found_than_the_other_checkers_find(record_property):
     """A checker finds a defect if it says anything of the broken env that it does not say of the mended one."""
     names = {"gymnasium": check_for_gymnasium, "stable-baselines3": check_for_stable_baselines3}
@@ -72,6 +74,7 @@ def test_more_defects_are_found_than_the_other_checkers_find(record_property):
     assert figures["both"] < 0.8 * len(DEFECTS)  # ours: all of them, by the test above
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OURS)
 def test_no_false_alarm_on_our_own_envs(name):
     make = partial(gym.make, name, render_mode="rgb_array")
@@ -87,6 +90,7 @@ def test_no_false_alarm_on_envs_of_gymnasium_robotics(name):
     assert check_goal_env(partial(gym.make, name), steps=steps, outside_checkers=OUTSIDE) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UNUSUAL)
 def test_no_false_alarm_on_a_correct_env_that_is_unusual(name):
     assert check_goal_env(lambda: limited(UNUSUAL[name]()), outside_checkers=OUTSIDE) == []

@@ -126,6 +126,7 @@ def test_a_factory_that_stumbles_over_an_argument_of_its_own_is_not_told_to_know
         as_goal_env(broken).make()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["name", "num_envs", "task_id", "index"])
 def test_arguments_that_are_called_as_ours_reach_the_env(name):
     for env in (Line, "LineWithoutLimit-v0", f"{__file__}:Line"):

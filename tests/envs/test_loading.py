@@ -77,6 +77,7 @@ def test_our_own_env_passes_through_the_adapter_unchanged():
         assert mine[1:] == other[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["PointMaze_UMaze-v3", "PointMaze_Medium-v3", "gymnasium_robotics:PointMaze_Large-v3"])
 def test_point_maze_pays_minus_one_and_ends_at_the_goal(name):
     pytest.importorskip("gymnasium_robotics")

@@ -130,6 +130,7 @@ def test_the_option_of_one_reset_is_of_the_maze_drawn_by_it():
         assert length >= least_length(env.map, 0.9) - 1e-4
 
 
+@pytest.mark.slow
 def test_it_keeps_every_promise_of_a_goal_env():
     """The default is checked with the other envs."""
     assert check_goal_env(partial(gym.make, NAME, **SMALL, difficulty=0.5), steps=400) == []

@@ -65,6 +65,7 @@ def test_rewards_in_a_batch_are_those_one_by_one():
     assert batch.tolist() == [float(env.compute_reward(x, y, {})) for x, y in zip(a, b, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"Empty"}))
 def test_the_farthest_pairs_of_a_walled_world_are_100_to_400_steps_apart(family):
     env = gym.make(f"PointMass{family}-v0", difficulty=0.95).unwrapped

@@ -27,6 +27,7 @@ def test_a_fast_move_does_not_jump_over_a_thin_wall():
     assert reached[0].tolist() == [2.0, 1.5] and stopped[0].tolist() == [True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("maze_seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
 def test_a_million_random_steps_cross_no_wall(maze_seed):
     """5 mazes x 2,000 points x 100 steps, most of the length of a corridor's width, some far longer."""

@@ -285,6 +285,7 @@ def test_completion_knows_commands_and_their_options(monkeypatch, capsys):
 HEAVY = {"torch", "numpy", "scipy", "gymnasium", "stable_baselines3", "matplotlib", "networkx", "safetensors", "PIL", "tqdm"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["", *thalweg_command.COMMANDS])
 def test_help_imports_nothing_heavy(name):
     arguments = ["-X", "importtime", "-m", "scripts", *([name] if name else []), "--help"]

@@ -169,6 +169,7 @@ def test_a_benchmark_that_is_cut_off_leaves_what_it_has_measured(tmp_path, monke
     assert [row["what"] for row in json.loads((tmp_path / "bench.json").read_text())["rows"]] == ["first"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -243,6 +244,7 @@ def test_bad_input_ends_with_one_line_and_exit_code_2(monkeypatch, capsys, tmp_p
     assert word in told[-1] and len(told) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -257,6 +259,7 @@ def test_bad_input_ends_the_process_with_one_line_and_exit_code_2(tmp_path, argu
     assert word in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["train", "evaluate", "plan", "audit", "demo", "bench", "check_env", "toy"])
 def test_help_does_not_import_torch(name):
     done = subprocess.run([sys.executable, "-X", "importtime", "-m", f"scripts.{name}", "--help"], capture_output=True, text=True)

@@ -89,6 +89,7 @@ def test_perfect_samples_score_as_such():
     assert scores["empty"] == pytest.approx(0.8) and scores["coverage"] < 0.25
 
 
+@pytest.mark.slow
 def test_metrics_and_pictures_are_written(tmp_path, capsys):
     toy.main(toy.Options(out=tmp_path, density="moons", **SMALL))
     metrics = read(tmp_path / "metrics.json")
@@ -118,6 +119,7 @@ def test_a_descent_is_filmed(tmp_path):
     assert read(tmp_path / "metrics.json")["effective_share"] is None
 
 
+@pytest.mark.slow
 def test_a_sweep_has_a_row_per_size(tmp_path):
     toy.main(toy.Options(out=tmp_path, sweep=("width", "4,12"), **SMALL))
     rows = read(tmp_path / "sweep.json")["rows"]
@@ -125,6 +127,7 @@ def test_a_sweep_has_a_row_per_size(tmp_path):
     assert rows[0].keys() == KEYS - {"settings"} | {"width"} and is_png(tmp_path / "sweep.png")
 
 
+@pytest.mark.slow
 def test_the_historical_recipe_stands_beside_ours(tmp_path):
     toy.main(toy.Options(out=tmp_path, compare=True, **SMALL))
     content = read(tmp_path / "compare.json")
@@ -139,6 +142,7 @@ def test_the_choices_that_the_help_shows_are_those_there_are():
     assert get_args(kinds["density"]) == tuple(DENSITIES) and get_args(kinds["sampling"]) == tuple(SAMPLINGS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

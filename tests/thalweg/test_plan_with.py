@@ -133,6 +133,7 @@ def test_a_zip_is_read_only_if_it_is_trusted(model, tmp_path, monkeypatch, capsy
     assert (tmp_path / "eval" / "results.csv").read_text().count("\n") == 1 + 2 * 2
 
 
+@pytest.mark.slow
 def test_what_does_not_belong_together_is_told_in_one_line(model):
     for agent, env, data, word in (
         (model, "PointMass-v0", None, "is of another env: observation has shape"),
@@ -168,6 +169,7 @@ def test_states_alone_are_data_where_it_is_said_which_goals_they_achieve():
     assert run.data.num_states == 122
 
 
+@pytest.mark.slow
 def test_a_model_without_a_replay_drives_now(model, tmp_path):
     """As `load` of stable-baselines3 leaves it: the replay is there, and empty."""
     model.save(tmp_path / "model.zip")
@@ -184,6 +186,7 @@ def straight_in_mazes(observation):
     return np.clip(observation["desired_goal"] - observation["achieved_goal"], -1, 1)
 
 
+@pytest.mark.slow
 def test_rows_of_another_agent_are_not_taken_for_its_own(model, tmp_path):
     run = thalweg.plan_with(straight, court, data=logs(5), out=tmp_path / "run", progress=False)
     kept = thalweg.evaluate(run, ["none"], range(3), out=tmp_path / "eval", progress=False)
@@ -196,6 +199,7 @@ def test_rows_of_another_agent_are_not_taken_for_its_own(model, tmp_path):
     assert models[0].agent_mark == models[1].agent_mark
 
 
+@pytest.mark.slow
 def test_rows_of_another_setting_of_the_run_are_not_taken_for_its_own(tmp_path):
     run = thalweg.plan_with(straight, "PointMassU-v0", steps=100, progress=False)
     near = thalweg.evaluate(run.at(difficulty=0.05), ["none"], range(3), out=tmp_path, progress=False)

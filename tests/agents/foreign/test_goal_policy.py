@@ -38,6 +38,7 @@ def q_of(policy):
     return policy.q_values(seen["observation"], seen["achieved_goal"], seen["desired_goal"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("algorithm", "critics"), [(SAC, 2), (TD3, 2), (DDPG, 1)])
 def test_models_with_critics_act_and_say_returns(algorithm, critics):
     model = algorithm("MultiInputPolicy", "PointMass-v0", **HER, **small()).learn(90)

@@ -121,9 +121,26 @@ def fit(name, walk, **more):
     return DISTANCES[name].fit(told(walk), CONFIGS.get(name), **more)
 
 
+@pytest.fixture
+def fitted(walk, _fitted):
+    """What is asked of a distance does not change it: one of each name serves all tests."""
+
+    def of(name):
+        if name not in _fitted:
+            _fitted[name] = fit(name, walk)
+        return _fitted[name]
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def _fitted():
+    return {}
+
+
 @pytest.mark.parametrize("name", DISTANCES)
-def test_every_distance_is_fitted_alike_and_keeps_its_promises(name, walk):
-    check_distance(fit(name, walk), told(walk))
+def test_every_distance_is_fitted_alike_and_keeps_its_promises(name, walk, fitted):
+    check_distance(fitted(name), told(walk))
 
 
 @pytest.mark.parametrize("name", ["distributional", "quasimetric", "connectivity"])
@@ -142,8 +159,8 @@ def test_what_is_learned_says_where_it_diverges(name, walk):
 
 
 @pytest.mark.parametrize("name", DISTANCES)
-def test_distance_contract(name, walk):
-    distance = fit(name, walk)
+def test_distance_contract(name, walk, fitted):
+    distance = fitted(name)
     states, goals = walk[0].states[:70], walk[1].goals[:65]
     steps = distance.pairwise(states, goals)
     assert steps.shape == (70, 65) and steps.dtype == np.float32 and not np.isnan(steps).any() and (steps >= 0).all()
@@ -155,9 +172,9 @@ def test_distance_contract(name, walk):
 
 @pytest.mark.parametrize("name", DISTANCES)
 @pytest.mark.parametrize("count", [1, 2, 30])
-def test_nodes_of_a_graph_that_are_both_ends_are_as_far_as_any(name, count, walk):
+def test_nodes_of_a_graph_that_are_both_ends_are_as_far_as_any(name, count, walk, fitted):
     """Start and nodes to nodes and goal, against the same places in another order, where no row meets its own column."""
-    distance = fit(name, walk)
+    distance = fitted(name)
     states, goals = walk[0].states[:count], np.concatenate([PLACE(walk[0].states[1:count]), walk[1].goals[:1]])
     steps = distance.pairwise(states, goals)
     assert np.allclose(distance.pairwise(states, goals[::-1])[:, ::-1], steps, rtol=1e-4)
@@ -166,8 +183,8 @@ def test_nodes_of_a_graph_that_are_both_ends_are_as_far_as_any(name, count, walk
 
 
 @pytest.mark.parametrize("name", ["distributional", "quasimetric", "connectivity", "q_value"])
-def test_a_stored_model_says_the_same(name, walk):
-    distance = fit(name, walk)
+def test_a_stored_model_says_the_same(name, walk, fitted):
+    distance = fitted(name)
     tensors, settings = distance.state()
     again = type(distance).from_state(tensors, json.loads(json.dumps(settings)), told(walk))
     assert again.config == distance.config
@@ -178,8 +195,8 @@ def test_a_stored_model_says_the_same(name, walk):
             type(distance).from_state(tensors, other, told(walk))
 
 
-def test_a_quasimetric_of_the_first_edition_which_did_not_store_its_size_is_read(walk):
-    distance = fit("quasimetric", walk)
+def test_a_quasimetric_of_the_first_edition_which_did_not_store_its_size_is_read(walk, fitted):
+    distance = fitted("quasimetric")
     tensors, settings = distance.state()
     again = QuasimetricDistance.from_state(tensors, {key: settings[key] for key in settings if key != "goal_size"}, told(walk))
     assert np.array_equal(
@@ -202,10 +219,11 @@ def test_what_a_distance_cannot_do_without_is_named(name, without, word, walk):
         DISTANCES[name].fit(replace(told(walk), **{without: None}), CONFIGS.get(name))
 
 
-def test_the_pace_is_measured_by_drives(walk):
-    assert fit("q_value", walk).config.pace == pytest.approx(1.25, rel=1e-3)
+def test_the_pace_is_measured_by_drives(fitted):
+    assert fitted("q_value").config.pace == pytest.approx(1.25, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_the_same_of_parts_that_somebody_kept(walk):
     parts = [DISTANCES[name].fit(told(walk)) for name in EnsembleDistance.parts]
     states, goals = walk[0].states[:9], walk[1].goals[:9]

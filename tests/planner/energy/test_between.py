@@ -58,6 +58,7 @@ def untrained():
     return fit(random_bows(400), TINY)
 
 
+@pytest.mark.slow
 def test_samples_lie_along_the_way(bow):
     """200 steps of a small network: 0.02 off the way in the median, untrained 0.13; evenly all along it."""
     samples = bow.sample(START, GOAL, 100, SamplingConfig(), rng())
@@ -113,6 +114,7 @@ def test_a_shorter_way_is_denser(bow):
     assert heights[0] - heights[1] == pytest.approx(np.log(3), abs=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_samples", [1, 7, STRATA, 26, 60])
 @pytest.mark.parametrize("method", ["sir", "langevin", "descent"])
 def test_samples_are_fixed_by_the_generator(method, num_samples, untrained):

@@ -266,6 +266,7 @@ def test_weights_are_positive_and_of_mean_one_whatever_the_copies_and_units(seed
     assert np.allclose(weights, inverse_density_weights(points, 0.1), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_weighed_and_smeared_samples_are_equally_dense_everywhere(name):
     """Relative standard deviation over 4,000 uneven samples, width 0.06: 0.004 to 0.007; unweighted 0.44."""
     density = DENSITIES[name]()
@@ -275,6 +276,7 @@ def test_weighed_and_smeared_samples_are_equally_dense_everywhere(name):
     assert weighed.std() / weighed.mean() < 0.02 and unweighted.std() / unweighted.mean() > 0.2
 
 
+@pytest.mark.slow
 def test_weights_make_uneven_samples_uniform(name):
     """KL of 2,000 resampled of 10,000, in the mean over 8 draws: 0.0123 spiral, 0.0154 parabolas, 0.0134 swiss_roll, 0.0143
     pinwheel, 0.0154 moons and 0.0129 rings, ends being given more on purpose; truly uniform 0.0123, unweighted 0.22.

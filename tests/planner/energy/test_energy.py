@@ -165,11 +165,13 @@ def test_a_models_energy_is_that_of_the_likeliest_latent():
 # What is learned
 
 
+@pytest.mark.slow
 def test_the_log_density_of_three_normals_is_learned(three_normals):
     """Squared error 0.036 nats^2, 0.035 to 0.075 with other seeds; untrained 3.9, with the hinge loss 0.14 to 0.23."""
     assert squared_error(three_normals, normal_mixture()) < 0.1
 
 
+@pytest.mark.slow
 def test_noise_smears_what_is_learned_by_its_share_of_the_range():
     """0.044 nats^2 off the smeared normals, 0.08 with the worst of four seeds; 0.28 off the true ones."""
     model = fit_three_normals(noise=0.08, train_steps=500)
@@ -196,6 +198,7 @@ def test_samples_of_a_model_are_those_of_the_data(three_normals):
     assert np.allclose([samples[0][nearest == i].mean(axis=0) for i in range(3)], centres, atol=0.06)
 
 
+@pytest.mark.slow
 def test_samples_follow_the_context():
     """Means 0.05 off at most, sd 0.13 to 0.19 for 0.1; untrained they are 1.9 off."""
     contexts, points = follow_the_context(4_000)
@@ -220,6 +223,7 @@ def test_weights_say_how_often_a_point_is_drawn():
         assert math.log(ratio) == expected if expected is not None else ratio > 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("loss", "negatives"), [(loss, name) for loss, names in NEGATIVES_OF.items() for name in names])
 def test_every_loss_learns_where_the_data_lie(loss, negatives):
     """30 steps; x ~ N(c, 0.2), c = -1 or 1: four sd aside, energies lie 0.5 to 11 higher than at c; untrained 0.1 at most."""

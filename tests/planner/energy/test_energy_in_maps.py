@@ -67,6 +67,7 @@ def test_in_maps_never_seen_the_open_corridor_lies_below_the_shut_one(learned, u
     assert gaps(untrained).max() < 0.5
 
 
+@pytest.mark.slow
 def test_samples_in_maps_never_seen_lie_in_the_open_corridor(learned, untrained):
     """At least 0.89 of them, untrained 0.19 at most; all along it."""
     for ring in OTHERS:

@@ -172,6 +172,7 @@ def at_once(out, planners, settings):
     return [process.exitcode for process in processes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4])
 def test_commands_at_once_neither_double_nor_lose_rows(tmp_path, count):
     """Three tries; in each the processes run the same planners, two after two: they get into each other's way every time."""

@@ -38,7 +38,8 @@ def labels(figure):
 def test_a_plan_in_the_plane_has_a_legend_a_colour_bar_in_nats_and_named_axes():
     valley = Valley(np.linspace(0, 1, 9), np.linspace(0, 1, 9), np.add.outer(np.arange(9.0), np.arange(9.0)))
     walls = np.array([[[0.4, 0.0], [0.4, 0.5]], [[0.6, 0.5], [0.7, 1.0]]])
-    view = view_of(2, walls=walls, route=np.array([[0.1, 0.1], [0.9, 0.9]]), valley=valley)
+    bends = np.array([[0.1, 0.1], [0.5, 0.2], [0.9, 0.9]])
+    view = view_of(2, walls=walls, route=bends, shortest=bends[[0, 2]], valley=valley)
     figure = draw_plan_view(view)
     assert figure.get_suptitle() == "Harbour, env seed 3"
     assert labels(figure) == {
@@ -48,10 +49,12 @@ def test_a_plan_in_the_plane_has_a_legend_a_colour_bar_in_nats_and_named_axes():
         "sampled node",
         "link of the graph",
         "plan: waypoints",
+        "plan: route along its links",
         "driven",
         "shortest path, as the env knows it",
     }
     *panels, bar = figure.axes
+    assert all(any(np.array_equal(line.get_xydata(), bends) for line in axes.lines) for axes in panels[1:])
     assert bar.get_ylabel() == "energy above the lowest [nats]"
     assert panels[0].get_ylabel() == "goal entry 1 [goal units]" and panels[2].get_xlabel() == "goal entry 0 [goal units]"
     assert all(len(axes.patches) == 2 for axes in panels)  # the walls, the one without width, too

@@ -40,12 +40,14 @@ def test_each_task_is_done_once(workers):
     assert list(run_tasks(double, [], workers)) == []
 
 
+@pytest.mark.slow
 def test_what_a_dead_process_left_undone_is_done_again(tmp_path):
     tasks = [(n, str(tmp_path)) for n in range(8)]
     done = list(run_tasks(die_once, tasks, 2))
     assert sorted(result for _, result in done) == [2 * n for n in range(8)] and (tmp_path / "died").exists()
 
 
+@pytest.mark.slow
 def test_processes_that_keep_dying_are_given_up():
     with pytest.raises(UsageError, match=r"died 3 times.*0 of 2"):
         list(run_tasks(die, [1, 2], 2))

@@ -135,6 +135,7 @@ def test_pulling_never_costs(points, seed):
     assert own.cost_of(own.pulled_straight(line)) <= own.cost_of(line) * (1 + 1e-9)
 
 
+@pytest.mark.slow
 def test_it_is_the_same_in_space_and_on_a_line():
     for sides in ((0.6, 0.6, 0.6), (2.0,)):
         own = cells(grid(*sides, spacing=0.03))

@@ -139,6 +139,7 @@ def test_links_may_be_of_any_length():
     assert through(OPEN, (0.2, 0.2), (1.8, 1.8), steps=[np.inf]) is not None
 
 
+@pytest.mark.slow
 def test_in_space_it_is_the_same():
     block = grid(0.6, 0.6, 0.6)
     column = block[np.hypot(block[:, 0] - 0.3, block[:, 1] - 0.3) > 0.12]

@@ -98,6 +98,7 @@ def test_a_distance_reaches_samplers_and_planners(run):
     check_distance(euclidean, run.experience())
 
 
+@pytest.mark.slow
 def test_what_is_learned_is_stored_and_read_back(run, monkeypatch):
     learned = run.sampler("cvae")
     assert {"samplers/cvae.safetensors", "samplers/cvae.json"} <= set(stored_names(run.folder))

@@ -302,6 +302,7 @@ def test_imagined_places_where_nobody_has_been_give_way_to_visited_ones(walk, ex
     assert GoalEntries.infer(walk).indices == (0, 1)
 
 
+@pytest.mark.slow
 def test_imagined_places_lie_on_the_way_that_was_learned():
     """A walk along a diagonal: samples are places on it, all along."""
     places = np.repeat(np.linspace(0, 1, 400, dtype=np.float32)[:, None], 2, axis=1)
@@ -347,6 +348,7 @@ def fitted_in_maps(rings):
     return {name: fit(rings) for name, fit in IN_MAPS.items()}
 
 
+@pytest.mark.slow
 @in_maps
 def test_samplers_of_many_maps_keep_the_contract(name, fitted_in_maps, rings):
     check_sampler(fitted_in_maps[name], rings)
