@@ -91,12 +91,22 @@ def command(name, *arguments) -> Done:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory, worker_id) -> Path:
-    """A small run; trained once, whichever of the test processes asks first. Copy it before altering it."""
+def train_once(tmp_path_factory, worker_id):
+    """name, flags of scripts.train -> a run that is trained once, whichever of the test processes asks first."""
     root = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
-    folder = root / "runs" / "small"
-    with FileLock(root / "small.lock"):
-        if not (folder / "timing.json").exists():
-            done = command("scripts.train", *SMALL, "--out", folder, "--no-progress", "--no-tensorboard")
-            assert done.returncode == 0, done.stderr
-    return folder
+
+    def train(name: str, flags: list[str]) -> Path:
+        folder = root / "runs" / name
+        with FileLock(root / f"{name}.lock"):
+            if not (folder / "timing.json").exists():
+                done = command("scripts.train", *flags, "--out", folder, "--no-progress", "--no-tensorboard")
+                assert done.returncode == 0, done.stderr
+        return folder
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def trained(train_once) -> Path:
+    """A small run. Copy it before altering it."""
+    return train_once("small", SMALL)

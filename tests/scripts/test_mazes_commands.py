@@ -11,13 +11,9 @@ SEEN, UNSEEN = '{"size": 3, "loops": 1, "mazes": 6}', '{"first_maze": 100, "maze
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mazes") / "run"
-    arguments = ["--env", "PointMassMazes-v0", "--env-kwargs", SEEN, "--steps", "4000", "--agent.updates-per-step", "0.3"]
-    arguments += ["--energy.train-steps", "200", "--energy.hidden", "32", "--no-progress", "--no-tensorboard"]
-    done = command("scripts.train", *arguments, "--out", folder)
-    assert done.returncode == 0, done.stderr
-    return folder
+def run(train_once):
+    flags = ["--env", "PointMassMazes-v0", "--env-kwargs", SEEN, "--steps", "4000", "--agent.updates-per-step", "0.3"]
+    return train_once("mazes", [*flags, "--energy.train-steps", "200", "--energy.hidden", "32"])
 
 
 def test_planners_are_evaluated_in_maps_that_were_not_trained_on(run, tmp_path):
