@@ -8,11 +8,12 @@ from typing import Literal
 from thalweg.planner.errors import check_numbers
 
 _MOST = {"num_envs": 65_536, "batch_size": 2**20, "hidden": 65_536, "updates_per_step": 1_000, "relabel_horizon": 2**20}
+_MOST_LAYERS = 100  # a file of 10,000 would take minutes to be refused
 
 
 @dataclass(frozen=True, kw_only=True)
 class AgentConfig:
-    """Defaults of `scripts.train`; measured on the two point-mass worlds."""
+    """Defaults of `thalweg train`; measured on the two point-mass worlds."""
 
     num_envs: int = 16  # envs that collect side by side
     updates_per_step: float = 0.25  # gradient updates per env step, to rounding: whole ones after 16 env steps or more
@@ -32,8 +33,10 @@ class AgentConfig:
 
     def __post_init__(self) -> None:
         check_numbers(self, _MOST)
-        if not self.hidden or min(self.hidden) < 1:
-            raise ValueError(f"hidden must be units of at least one layer, each at least 1, got {self.hidden}")
+        if not 1 <= len(self.hidden) <= _MOST_LAYERS:
+            raise ValueError(f"hidden must be the units of 1 to {_MOST_LAYERS} layers, got {len(self.hidden)} layers")
+        if min(self.hidden) < 1:
+            raise ValueError(f"hidden must be at least 1 unit in each layer, got {self.hidden}")
         if not 0 < self.tau <= 1:
             raise ValueError(f"tau must lie in (0, 1], got {self.tau}")
         for name in ("num_envs", "warmup_steps", "batch_size", "relabel_horizon", "practice_steps"):

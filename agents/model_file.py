@@ -32,6 +32,9 @@ Read = Callable[[str], bytes]
 
 def write_model(model: GoalSAC, path: Place, with_replay: bool) -> None:
     """As `GoalSAC.save` says. What is on disk is the whole file, or what was there before."""
+    if callable(model.learning_rate):
+        what = f"a schedule of learning rates is code and is not saved: load goes on at {model.learning_rate_now:g}"
+        warnings.warn(f"{what}, or at learning_rate=..., given again", stacklevel=3)
     settings = {
         "format": _FORMAT,
         "config": asdict(model.config) | {"learning_rate": model.learning_rate_now},

@@ -86,7 +86,11 @@ class GoalEnvs:
             except Exception as error:
                 raise cannot_be_made(self.name, error, merged) from error
         if self.only_one and num_envs > 1:
-            raise EnvError(f"{self.name}: {num_envs} envs are asked for, but one was given; give what makes envs, or ask for one")
+            self._traits_in(merged)  # what else is wrong with it comes first
+            raise EnvError(
+                f"{self.name}: {num_envs} envs are asked for, but one was given; give what makes envs, or ask for one "
+                "(agent=AgentConfig(num_envs=1))"
+            )
         envs: list[gym.Env] = []
         try:
             for index in range(num_envs):

@@ -70,9 +70,6 @@ def check_planner(planner: Planner, experience: Experience) -> None:
     name = type(planner).__name__
     for state, goal in _contexts(experience):
         plans = [_plan(planner, name, state, goal) for _ in range(2)]
-        for plan in plans:
-            if plan is not None:
-                _check_plan(plan, len(state), name)
         if not _alike(*plans):
             raise CheckError(f"{name}.plan: equal rng, another plan; draw all that is random from the rng it is given")
 
@@ -95,7 +92,8 @@ def checked_steps(steps: Any, shape: tuple[int, ...], name: str) -> Array:
     return steps
 
 
-def _check_plan(plan: Any, state_size: int, name: str) -> None:
+def check_plan(plan: Any, state_size: int, name: str) -> None:
+    """CheckError unless what planner `name` gave is a plan over states of this size."""
     if not isinstance(plan, Plan):
         raise CheckError(f"{name}.plan gave a {type(plan).__name__}; give a Plan, or raise NoPathError if there is none")
     for field, rows in (("waypoints", "K"), ("nodes", "N")):
@@ -121,9 +119,11 @@ def _alike(plan: Plan | None, other: Plan | None) -> bool:
 
 def _plan(planner: Planner, name: str, state: Array, goal: Array) -> Plan | None:
     try:
-        return _asked(f"{name}.plan", "a visited state and goal", planner.plan, state, goal, np.random.default_rng(0))
+        plan = _asked(f"{name}.plan", "a visited state and goal", planner.plan, state, goal, np.random.default_rng(0))
     except NoPathError:
         return None
+    check_plan(plan, len(state), name)
+    return plan
 
 
 def _steps(label: str, ask: Callable[..., Any], states: Array, goals: Array, shape: tuple[int, ...]) -> Array:

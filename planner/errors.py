@@ -39,3 +39,11 @@ def check_numbers(config: Any, most: Mapping[str, int]) -> None:
                 raise ValueError(f"{name} must be finite, got {number}")
             if number > most.get(name, math.inf):
                 raise ValueError(f"{name} must be at most {most[name]:,}, got {number:,}")
+
+
+def check_kinds(values: Mapping[str, tuple[Any, Any]]) -> None:
+    """name -> (value, type or union). UsageError for the first that is of another kind; a bool is no number."""
+    for name, (value, kind) in values.items():
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            asked = getattr(kind, "__name__", str(kind))
+            raise UsageError(f"{name} must be of kind {asked}, got {value!r}")

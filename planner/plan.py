@@ -25,6 +25,9 @@ class Plan:
     nodes: Array  # (N, S) all sampled states
     edges: NDArray[np.intp]  # (E, 2) rows [from, to]; 0 is the start, 1..N the nodes, N + 1 the goal
 
+    def __repr__(self) -> str:
+        return f"Plan({self.total_steps:.0f} steps over {len(self.waypoints)} waypoints, of {len(self.nodes)} nodes)"
+
     @property
     def total_steps(self) -> float:
         """Predicted env steps of the whole chain."""

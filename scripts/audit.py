@@ -26,7 +26,7 @@ _NO_PLAN = 1e9  # env steps: no goal is so far that there would be one
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    run: Path  # a folder that scripts.train wrote
+    run: Path  # a folder that thalweg train wrote
     out: Path  # for audit.json, controller.json, calibration.png and worst_edges.png
     distances: str = ",".join(name for name in names_for("distance", "one") if name != "connectivity")
     env: str | None = None  # path/to/file.py:NAME of the env, where the run does not name one that was trained with here
@@ -63,7 +63,7 @@ def main(options: Options) -> None:
     torch.set_num_threads(1)
     trained = load(options.run, options.env, agent=options.agent, trust_pickle=options.trust_pickle, progress=options.progress)
     if trained.maps.kind == "many":
-        raise UsageError(f"{trained.env} has many maps, and an audit is of one; evaluate its planners instead (scripts.evaluate)")
+        raise UsageError(f"{trained.env} has many maps, and an audit is of one; evaluate its planners instead (thalweg evaluate)")
     limit = int(3 * options.max_edge) + 20
     env = trained.make_env(max_episode_steps=limit)
     true_steps = truth_of(env).shortest_steps

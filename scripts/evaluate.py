@@ -15,10 +15,10 @@ from thalweg.scripts.cli import MOST_NODES, MOST_WORKERS, check_ranges, make_fol
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    run: Path  # a folder that scripts.train wrote
+    run: Path  # a folder that thalweg train wrote
     out: Path  # for results.csv and summary.json; a second call with the same settings finishes what is missing
     planners: str = "none,replay,energy"  # also box, spread, ellipse, cvae, roadmap, visited, trajectory, oracle, my.py:MyPlanner
-    distance: str | None = None  # a name of scripts.audit, or my.py:MyDistance; else quasimetric, or local in many maps
+    distance: str | None = None  # a name of thalweg audit, or my.py:MyDistance; else quasimetric, or local in many maps
     seeds: str = "100"  # so many, from 0 on; or a:b, or a list 1,5,9 (one alone: 7,)
     nodes: int = 100  # of each graph
     follow: Follow = "route"  # drive the clear path along a plan's links, or (always where maps are many) waypoint by waypoint
@@ -33,7 +33,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    seeds, names = parse_seeds(options.seeds), options.planners.split(",")
+    seeds, names = parse_seeds(options.seeds), [name.strip() for name in options.planners.split(",")]
     check_planner_names(names)
     if options.distance is not None:
         part_of("distance", options.distance)

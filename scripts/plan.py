@@ -17,7 +17,7 @@ from thalweg.scripts.cli import MOST_NODES, UsageError, check_ranges, make_folde
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    run: Path  # a folder that scripts.train wrote
+    run: Path  # a folder that thalweg train wrote
     out: Path  # for plan.json, plan.png and, where the env draws frames, plan.gif
     seed: int = 0  # env seed: fixes start and goal
     planner: str = "energy"

@@ -27,7 +27,7 @@ class Options:
     seed: int = 0
     episode_steps: int | None = None  # length of a training episode; by default the env's own
     env_kwargs: str = "{}"  # of the env, as JSON: '{"size": 11}'
-    resume: Path | None = None  # in place of env and out: a run to train on, up to --steps in all, with its settings but --device
+    resume: Path | None = None  # a run to train on, up to --steps in all, with its settings but --device; its env is known
     checkpoint_every: int = 10_000  # env steps; fresh episodes begin then, so that a resumed training goes on bit for bit
     device: Literal["cpu", "cuda"] = "cpu"  # of the agent's networks; only on the CPU is a training the same bit for bit
     progress: bool = True  # show progress bars
@@ -51,7 +51,10 @@ def main(options: Options) -> None:
     if options.resume is None:
         steps = options.steps if options.steps is not None else _STEPS
         if steps <= options.agent.warmup_steps:
-            raise UsageError(f"--steps {steps} must exceed the {options.agent.warmup_steps} warm-up steps; train longer")
+            raise UsageError(
+                f"--steps {steps} must exceed the {options.agent.warmup_steps} warm-up steps; train longer, "
+                "or ask for fewer with --agent.warmup-steps"
+            )
         assert options.out is not None
         make_folder(options.out)
 

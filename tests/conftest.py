@@ -73,7 +73,7 @@ def make_few(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(stitched_paths, "_NODES", 200)  # in place of 800
     patch.setattr(stitched_paths, "_STITCHED", 1_000)  # in place of 10,000
     for module in ("run", "world"):
-        patch.setattr(f"thalweg.planner.run.{module}.NUM_DRIVES", 100)  # in place of 400
+        patch.setattr(f"thalweg.planner.run.{module}.NUM_DRIVES", 60)  # in place of 400
 
 
 def command(name, *arguments) -> Done:

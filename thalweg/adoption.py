@@ -19,7 +19,7 @@ from .planner.errors import UsageError
 from .planner.many_maps.maps import Maps, maps_of
 from .planner.protocols import GoalPolicy
 from .planner.run.run import Run
-from .planner.storage import arrays_to_bytes, json_to_bytes, stored_digests, write_files
+from .planner.storage import arrays_to_bytes, json_to_bytes, named_folder, stored_digests, write_files
 from .progress import bars, silent
 
 
@@ -49,7 +49,7 @@ def plan_with(
     envs = as_goal_env(env)
     shown = bars if progress else silent
     temporary = tempfile.TemporaryDirectory(prefix="thalweg-") if out is None else None
-    folder = Path(temporary.name if temporary is not None else out)  # type: ignore[arg-type]
+    folder = Path(temporary.name) if temporary is not None else named_folder(out)
     if (folder / "manifest.json").exists():
         raise UsageError(f"--out {folder} already holds a run; name another folder")
     if steps < 1:
@@ -67,6 +67,8 @@ def plan_with(
         dataset = Dataset.of(trajectories)
     except ValueError as error:
         raise UsageError(f"{envs.name}: {error}") from None
+    _check_goals(dataset, envs)
+    mark = mark_of(agent)
     config = {
         "env": envs.name,
         "env_by_name": envs.by_name,
@@ -74,6 +76,7 @@ def plan_with(
         "seed": seed,
         "agent": None,
         "agent_from": type(agent).__name__,
+        "agent_mark": mark,
     }
     packed = arrays_to_bytes(pack_trajectories(trajectories))
     write_files(folder, {"config.json": json_to_bytes(config), "trajectories.npz": packed})
@@ -89,7 +92,7 @@ def plan_with(
         load_class=load_from_file,
         progress=shown,
         made_of=stored_digests(folder),
-        agent_mark=mark_of(agent),
+        agent_mark=mark,
         _temporary=temporary,
     )
 
@@ -121,8 +124,24 @@ def _replay_of(agent: Any) -> Any:
 
 
 def _read(agent: Any, trust_pickle: bool) -> Any:
-    """A model whose file is named."""
-    return load_foreign(Path(agent), trust_pickle) if isinstance(agent, str | Path) else agent
+    """A model whose file is named, with or without its .zip."""
+    if not isinstance(agent, str | Path):
+        return agent
+    path = Path(agent)
+    return load_foreign(path if path.is_file() else path.with_name(f"{path.name}.zip"), trust_pickle)
+
+
+def _check_goals(data: Dataset, envs: GoalEnvs) -> None:
+    """UsageError unless the goals that the data's states achieve are those that the env says."""
+    env = envs.make()
+    observation, _ = env.reset(seed=0)
+    env.close()
+    told, own = data.goal_of(observation["observation"]), observation["achieved_goal"]
+    if not np.allclose(told, own, rtol=1e-3, atol=1e-4):
+        raise UsageError(
+            f"the data is of other goals than {envs.name}: there a state's goal is {own.tolist()}, by the data {told.tolist()}; "
+            "give achieved_goal as the env does"
+        )
 
 
 def _fitting(agent: Any, envs: GoalEnvs) -> GoalPolicy:
@@ -194,6 +213,9 @@ def _as_seen_in(envs: GoalEnvs, trajectories: list[Trajectory]) -> list[Trajecto
         states = own.states
         if goal_first and states.shape[1] + goal_size == state_size:
             states = np.concatenate([own.goals, states], axis=1)
+        if own.actions is not None and own.actions.shape[1:] != env.action_space.shape:
+            there, here = own.actions.shape[1:], env.action_space.shape
+            raise UsageError(f"the data is of another env: actions of shape {there}, {here} in {envs.name}")
         for key, values, size in (("observation", states, state_size), ("achieved_goal", own.goals, goal_size)):
             if values.shape[1] != size:
                 raise UsageError(f"the data is of another env: {key}s of {values.shape[1]} entries, {size} in {envs.name}")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+import numpy as np
 
 from .envs.guard import EnvError
 from .envs.user_files import is_file, split
-from .planner.errors import UsageError
+from .planner.errors import UsageError, check_kinds
 from .planner.evaluation.evaluation_folder import EPISODES_AT_ONCE, evaluate_planners
 from .planner.evaluation.setting import Follow, Setting
 from .planner.evaluation.table import Table
@@ -20,7 +22,7 @@ from .planner.evaluation.workers import run_tasks
 from .planner.protocols import DistanceModel, GoalPolicy
 from .planner.run.registry import DISTANCES, NO_PLANNER, PLANNERS, SAMPLERS, check_planner_names, part_of
 from .planner.run.run import Run
-from .planner.storage import stored_digests
+from .planner.storage import named_folder, stored_digests
 from .progress import bars, silent
 from .runs import check_env_fits
 
@@ -45,17 +47,26 @@ def evaluate(
     `episode_steps`, `difficulty`: length of an episode, and the quantile beyond which pairs of start and goal are drawn, where
     the env knows that; what is left open is chosen so that planning can show, and the table says so. `follow`: along the clear
     path through a plan's links, or waypoint by waypoint. `distance`: by name, in place of the run's usual one. `out`: a folder
-    for results.csv, summary.json and evaluation.json; a second call finishes what is missing. `workers`: processes.
+    for results.csv, summary.json and evaluation.json; a second call finishes what is missing. `workers`: processes, which import
+    the program that asks for them: it needs `if __name__ == "__main__":`.
 
     UsageError for names that are unknown or not of this env; OtherResultsError if `out` holds rows of other settings;
     NotFiniteError at the first number that is not finite.
     """
-    names = list(planners)
-    check_planner_names(names)
+    if not isinstance(run, Run):
+        raise UsageError(f"evaluate takes a run, got {run!r}; thalweg.load reads its folder")
+    names, seeds = _names(planners), _seeds(seeds)
     if distance is not None:
         part_of("distance", distance)
-    if workers < 1:
-        raise UsageError(f"--workers must be at least 1, got {workers}")
+    check_kinds({"nodes": (nodes, int), "workers": (workers, int), "episode_steps": (episode_steps, int | None)})
+    for option, value in (("nodes", nodes), ("workers", workers), ("episode-steps", episode_steps)):
+        if value is not None and value < 1:
+            raise UsageError(f"--{option} must be at least 1, got {value}")
+    if follow not in get_args(Follow):
+        raise UsageError(f"--follow must be one of {', '.join(get_args(Follow))}, got {follow!r}")
+    if workers > 1:
+        run.__reduce__()  # UsageError for what other processes cannot make, before any is started
+    folder = None if out is None else named_folder(out)
     if difficulty is not None and not 0 <= difficulty <= 1:
         raise UsageError(f"--difficulty is a quantile from 0 to 1, got {difficulty}")
     options = own_env_options(run) | (env_kwargs or {})
@@ -75,7 +86,33 @@ def evaluate(
             for _ in range(rows):
                 on_step()
 
-        return evaluate_planners(subject, names, list(seeds), setting, None if out is None else Path(out), tasks, count)
+        return evaluate_planners(subject, names, seeds, setting, folder, tasks, count)
+
+
+def _names(planners: Any) -> list[str]:
+    if isinstance(planners, str) or not isinstance(planners, Iterable):
+        raise UsageError(f"planners must be a list of names, got {planners!r}")
+    names = list(planners)
+    for name in names:
+        if not isinstance(name, str):
+            raise UsageError(f"planners: {name!r} is no name; name a class of your own by its file, path/to/file.py:Class")
+    if not names:
+        raise UsageError("planners names none; none, replay and energy are there, among others")
+    check_planner_names(names)
+    return names
+
+
+def _seeds(seeds: Any) -> list[int]:
+    """numpy's whole numbers, too."""
+    if isinstance(seeds, str) or not isinstance(seeds, Iterable):
+        raise UsageError(f"seeds must be a list of env seeds, such as range(100), got {seeds!r}")
+    found = list(seeds)
+    for seed in found:
+        if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+            raise UsageError(f"seeds must be whole numbers from 0 on, got {seed!r}")
+    if not found or len(set(found)) < len(found):
+        raise UsageError(f"seeds must be at least one, and each named once, got {found[:20]}")
+    return [int(seed) for seed in found]
 
 
 def own_env_options(run: Run) -> dict[str, Any]:

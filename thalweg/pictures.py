@@ -14,12 +14,14 @@ from .envs.frames import Overlay, checked_frame
 from .envs.guard import EnvError
 from .envs.point_mass import PointMass
 from .envs.walls_of import walls_of
+from .planner.data.coverage import LINE_SLACK
 from .planner.errors import UsageError
 from .planner.evaluation.episodes import Episode
 from .planner.evaluation.pictures import energy_valley
 from .planner.evaluation.plan_picture import PlanView, draw_plan_view
 from .planner.evaluation.planned_drive import PlannedDrive, plan_and_drive
 from .planner.goal_space import GoalSpace
+from .planner.progress import say
 from .planner.protocols import PlanAhead
 from .planner.run.registry import NO_PLANNER
 from .planner.run.run import Run
@@ -62,6 +64,8 @@ def draw_plan(
         target = episode.observation["desired_goal"]
         if goal is not None and (target.shape != (len(goal),) or not np.allclose(target, goal, atol=1e-4)):
             raise UsageError(f"--goal: {run.env} does not take the goal from its reset options; leave --goal out")
+        if goal is not None and not run.data.visited.contains(target[None], slack=LINE_SLACK).all():
+            say(f"--goal {' '.join(map(str, goal))} is where the agent has hardly been, or never: a plan may lead nowhere there")
         policy: Any = run.policy(planner, nodes)
         state = episode.observation["observation"]
         camera = _Camera(run, film and env.render_mode == "rgb_array")

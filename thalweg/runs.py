@@ -22,7 +22,7 @@ from .planner.data.dataset import Dataset
 from .planner.data.trajectories import unpack_trajectories
 from .planner.errors import UsageError
 from .planner.many_maps.maps import maps_of
-from .planner.progress import silent
+from .planner.progress import say, silent
 from .planner.run.run import Run
 from .planner.storage import DamagedError, bytes_to_json, read_arrays, read_json, settings_from, stored_digests, verify
 from .progress import bars
@@ -64,8 +64,12 @@ def load(
                 f"{'' if config.get('env_by_name', True) else ', env=...'}, agent=...), or --agent FILE.zip"
             )
         from .adoption import adopted
+        from .agents.foreign import IN_MEMORY
 
         policy, maps, mark = adopted(agent, envs, trust_pickle)
+        before = str(config.get("agent_mark", mark))
+        if before != mark and not before.startswith(IN_MEMORY):
+            say(f"{folder} was made with another agent; how long its links may be was measured with that one")
         return Run(
             folder,
             config,
@@ -138,7 +142,7 @@ def envs_of(folder: Path, config: dict[str, Any], env: EnvSource | None) -> Goal
     if env is None and not config.get("env_by_name", True):
         raise UsageError(
             f"{folder} was trained on {config['env']}, an env made in Python, which no file can hold; hand it in: "
-            f"thalweg.load({str(folder)!r}, env=...), or --env path/to/file.py:NAME"
+            "env=... from Python, --env path/to/file.py:NAME on the command line"
         )
     return as_goal_env(trusted_env(config["env"], folder, env), **kwargs)
 
@@ -152,9 +156,12 @@ def check_env_fits(run: Run) -> None:
     env = run.make_env()
     actual = env.observation_space
     env.close()
-    mismatches = [line for line in space_mismatches(stored, actual, "observation") if ": shape " in line]
+    differences = space_mismatches(stored, actual, "observation")
+    mismatches = [line for line in differences if ": shape " in line]
     if run.maps.kind == "many" and not mismatches:  # a picture of another area would be looked at in the wrong cells
         assert isinstance(stored, spaces.Dict)  # for the type checker; the agent's own is one
         mismatches = space_mismatches(stored["desired_goal"], actual["desired_goal"], "desired_goal")
     if mismatches:
         raise UsageError(f"{run.env} with these --env-kwargs is not what the agent was trained in: {'; '.join(mismatches)}")
+    if differences:  # it may do there all the same
+        say(f"{run.env} is not just the env that the agent was trained in: {'; '.join(differences)}")

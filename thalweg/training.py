@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 from stable_baselines3.common.logger import CSVOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
 from stable_baselines3.common.vec_env import VecMonitor
 
@@ -26,7 +26,7 @@ from .envs.trust import remember
 from .fitting_log import Losses
 from .planner.data.trajectories import pack_trajectories
 from .planner.energy.config import ENERGY_IN_MAPS, UNUSED_IN_MAPS, EnergyConfig
-from .planner.errors import UsageError
+from .planner.errors import UsageError, check_kinds, unknown_name
 from .planner.goal_space import GoalSpace
 from .planner.progress import Progress, say, silent
 from .planner.run.run import Run
@@ -34,6 +34,7 @@ from .planner.storage import (
     arrays_to_bytes,
     check_in_place,
     json_to_bytes,
+    named_folder,
     read_file,
     read_json,
     settings_from,
@@ -62,8 +63,17 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """UsageError for what cannot be."""
+        kinds = {"steps": int, "seed": int, "checkpoint_every": int, "agent": AgentConfig, "energy": EnergyConfig}
+        check_kinds({name: (getattr(self, name), kind) for name, kind in kinds.items()})
+        if self.seed < 0:
+            raise UsageError(f"--seed must be at least 0, got {self.seed}")
+        if self.device not in ("cpu", "cuda"):
+            raise UsageError(f"--device must be cpu or cuda, got {self.device!r}")
         if self.steps <= self.agent.warmup_steps:
-            raise UsageError(f"--steps {self.steps} must exceed the {self.agent.warmup_steps} warm-up steps; train longer")
+            raise UsageError(
+                f"--steps {self.steps} must exceed the {self.agent.warmup_steps} warm-up steps; train longer, or ask for fewer: "
+                "--agent.warmup-steps, AgentConfig(warmup_steps=...)"
+            )
         for name in ("episode_steps", "checkpoint_every"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -90,16 +100,25 @@ def train(
     `Run.save` keeps it. `settings` are those of `TrainConfig`: `agent=AgentConfig(hidden=(256, 256))` gives larger networks.
     `callback` are stable-baselines3's; `logger` writes what is logged somewhere else, too.
 
+    An env object is trained in alone (`num_envs=1`); what makes envs is stepped many at once, which is faster.
+
     UsageError for bad input, before anything is trained. KeyboardInterrupt, EnvError and NotFiniteError break the training off;
     the agent as it was then is in the folder all the same.
     """
+    check_kinds({"env_kwargs": (env_kwargs, dict | None)})
     envs = as_goal_env(env, **(env_kwargs or {}))
+    if envs.only_one:
+        settings.setdefault("agent", AgentConfig(num_envs=1))
+    for name in settings:
+        if name not in TrainConfig.__dataclass_fields__:
+            raise _unknown_setting(name)
     config = TrainConfig(steps=steps, seed=seed, **settings)
+    callbacks, writers = _callbacks(callback), _writers(logger)
     temporary = tempfile.TemporaryDirectory(prefix="thalweg-") if out is None else None
-    folder = Path(temporary.name if temporary is not None else out)  # type: ignore[arg-type]
+    folder = Path(temporary.name) if temporary is not None else named_folder(out)
     if (folder / "manifest.json").exists():
         raise UsageError(f"--out {folder} already holds a run; name another folder, or go on with --resume {folder}")
-    _train(envs, config, folder, None, _listed(callback), _listed(logger), bars if progress else silent)
+    _train(envs, config, folder, None, callbacks, writers, bars if progress else silent)
     return replace(load(folder, envs, progress=progress), _temporary=temporary)
 
 
@@ -129,7 +148,7 @@ def resume(
     config = replace(own, steps=max(asked, done), device=device, tensorboard=tensorboard)
     if asked > done:
         before = folder if begun else None
-        _train(envs, config, folder, before, _listed(callback), _listed(logger), bars if progress else silent)
+        _train(envs, config, folder, before, _callbacks(callback), _writers(logger), bars if progress else silent)
     elif "timing.json" not in stored_names(folder):  # it was broken off while something was fitted
         _fit(load(folder, envs, progress=progress), config, 0.0, "")
     else:
@@ -146,7 +165,24 @@ def _train(
     writers: list[KVWriter],
     progress: Progress,
 ) -> None:
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    try:
+        _train_on_one_thread(envs, config, out, before, callbacks, writers, progress)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train_on_one_thread(
+    envs: GoalEnvs,
+    config: TrainConfig,
+    out: Path,
+    before: Path | None,
+    callbacks: list[BaseCallback],
+    writers: list[KVWriter],
+    progress: Progress,
+) -> None:
+    """Small networks are much slower on several."""
     began = time.perf_counter()
     options = {} if config.episode_steps is None else {"max_episode_steps": config.episode_steps}
     if out.exists():
@@ -283,6 +319,34 @@ def _config_of(folder: Path, stored: dict[str, Any]) -> TrainConfig:
 
 def _listed(values: Any) -> list[Any]:
     return [] if values is None else list(values) if isinstance(values, list | tuple) else [values]
+
+
+def _callbacks(given: Any) -> list[BaseCallback]:
+    """Also a function of locals and globals, as stable-baselines3 takes one."""
+    found = []
+    for callback in _listed(given):
+        if not (isinstance(callback, BaseCallback) or callable(callback)):
+            raise UsageError(f"callback: {type(callback).__name__} is none; give stable-baselines3's, or a function")
+        found.append(callback if isinstance(callback, BaseCallback) else ConvertCallback(callback))
+    return found
+
+
+def _writers(given: Any) -> list[KVWriter]:
+    """Also a whole logger: what it writes to."""
+    found: list[KVWriter] = []
+    for logger in _listed(given):
+        if not isinstance(logger, KVWriter | Logger):
+            raise UsageError(f"logger: {type(logger).__name__} writes nothing; give a KVWriter or a Logger of stable-baselines3")
+        found += logger.output_formats if isinstance(logger, Logger) else [logger]
+    return found
+
+
+def _unknown_setting(name: str) -> UsageError:
+    for within, kind in (("agent", AgentConfig), ("energy", EnergyConfig)):
+        if name in kind.__dataclass_fields__:
+            return UsageError(f"train has no setting {name!r}; give it as {within}=thalweg.{kind.__name__}({name}=...)")
+    others = ("env_kwargs", "callback", "logger", "progress", "out")
+    return unknown_name("setting", name, [*TrainConfig.__dataclass_fields__, *others])
 
 
 def last_line(run: Run) -> str:

@@ -47,11 +47,14 @@ def goal_policy(agent: Any) -> GoalPolicy:
     return ControllerPolicy(predict if callable(predict) else agent, _name(agent))
 
 
+IN_MEMORY = "in memory"  # how the mark of an agent begins that nobody can tell from another one later
+
+
 def mark_of(agent: Any) -> str:
     """What tells an agent from others: the SHA-256 of a model's weights; of anything else a mark that no other object has."""
     weights = getattr(getattr(agent, "policy", None), "state_dict", None)
     if weights is None:
-        return f"in memory, {uuid4().hex}"
+        return f"{IN_MEMORY}, {uuid4().hex}"
     digest = hashlib.sha256()
     for name, values in sorted(weights().items()):
         digest.update(name.encode() + values.cpu().numpy().tobytes())
@@ -162,6 +165,8 @@ class ControllerPolicy:
 
     def _numbers(self, actions: Any) -> Array:
         try:
+            if actions is None:  # numpy would make a number of it
+                raise TypeError
             numbers = np.array(actions, dtype=np.float32)
         except (TypeError, ValueError):
             raise UsageError(f"{self._name} gave {type(actions).__name__}, no action; return numbers, one per entry") from None

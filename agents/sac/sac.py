@@ -244,7 +244,7 @@ class GoalSAC(SAC):
     def save_replay_buffer(self, *args: Any, **kwargs: Any) -> None:
         """Refused (ValueError), as is `load_replay_buffer`: stable-baselines3's file is a pickle, which can run code."""
         raise ValueError(
-            "a pickled replay can run code; `save` writes the replay, too, without one, and scripts.train, whose --resume goes on"
+            "a pickled replay can run code: use `save`, which writes the replay, too, and `load`, which goes on from it"
         )
 
     load_replay_buffer = save_replay_buffer

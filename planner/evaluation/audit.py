@@ -67,20 +67,22 @@ def score(predicted: Array, true: Array, max_edge: float) -> dict[str, float | i
     """(N,), (N,) env steps -> how well they agree.
 
     `false_short_edge_rate`: the share of short edges (predicted <= max_edge) that are truly longer than 2 max_edge; None
-    without any. Pairs whose true distance is 0 are left out of `median_relative_error`. `spearman` takes inf as the longest.
-    Both are None where they say nothing: of no pairs, or of values that are all alike.
+    without any. Pairs whose true distance is 0 are left out of `median_relative_error`: None where it is infinite, as half
+    the pairs are wrongly called unreachable, or wrongly not. `spearman` takes inf as the longest: None of values that are
+    all alike. Both are None of no pairs.
     """
     away = true > 0
     with np.errstate(invalid="ignore"):  # inf - inf
         errors = np.abs(predicted[away] - true[away]) / np.where(np.isfinite(true[away]), true[away], 1.0)
     errors = np.where(predicted[away] == true[away], 0.0, errors)  # both unreachable: no error
+    median = float(np.median(errors)) if len(errors) else np.inf
     short = predicted <= max_edge
     false = short & (true > 2 * max_edge)
     differ = all(len(np.unique(steps)) > 1 for steps in (predicted, true))
     return {
         "pairs": len(true),
         "spearman": float(stats.spearmanr(predicted, true).statistic) if differ else None,
-        "median_relative_error": float(np.median(errors)) if len(errors) else None,
+        "median_relative_error": median if np.isfinite(median) else None,
         "short_edges": int(short.sum()),
         "false_short_edges": int(false.sum()),
         "false_short_edge_rate": float(false.sum() / short.sum()) if short.any() else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,7 +27,8 @@ from ..many_maps.maps import ONE_MAP, Maps
 from ..planners.sampled_graph import GraphPlanner
 from ..progress import Progress, say, silent
 from ..protocols import DistanceModel, EnvMaker, GoalPolicy, Planner, StateSampler
-from ..storage import DamagedError, as_damage, bytes_to_json, fit_once, json_to_bytes
+from ..storage import DamagedError, as_damage, bytes_to_json, fit_once, json_to_bytes, named_folder
+from .own_parts import OwnPlanner
 from .registry import NO_PLANNER, SAMPLERS, USUAL_DISTANCE, Kind, Part, is_user_class, names_for, part_of
 from .stored_parts import fit_stored
 from .world import NUM_DRIVES, Replay, RunWorld
@@ -275,7 +277,7 @@ class Run:
         """A class of a user's file is a planner if it has `plan`, a sampler if it has `sample`."""
         own = self._class(name)
         if hasattr(own, "plan"):
-            return self._own("planner", name, experience)
+            return OwnPlanner(self._own("planner", name, experience), name)
         if hasattr(own, "sample"):
             return self._graph(self._own("sampler", name, experience), experience, nodes)
         raise UsageError(f"{name} has neither plan nor sample; a planner has {_NEEDS['planner']}, a sampler {_NEEDS['sampler']}")
@@ -300,10 +302,11 @@ class Run:
 
     def save(self, folder: str | Path) -> Path:
         """Copy the run into a folder that is not there yet, or empty; `thalweg.load` reads it. UsageError for one that is not."""
-        target = Path(folder)
+        target = named_folder(folder)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UsageError(f"{target} is not an empty folder; name another")
         shutil.copytree(self.folder, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.part", "*.lock", ".lock*"))
+        target.chmod(stat.S_IMODE(target.parent.stat().st_mode))  # a temporary folder is its user's alone
         return target
 
 

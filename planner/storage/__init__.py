@@ -4,7 +4,7 @@ A run folder is data, and may be a stranger's: what it says of itself is checked
 with it is a DamagedError of one line.
 """
 
-from .files import DamagedError, NotWrittenError, append, check_in_place, read_inside, replace_file
+from .files import DamagedError, NotWrittenError, append, check_in_place, named_folder, read_inside, replace_file
 from .fitted import fit_once
 from .formats import (
     arrays_to_bytes,
@@ -33,6 +33,7 @@ __all__ = [
     "fitting",
     "json_to_bytes",
     "locked",
+    "named_folder",
     "read_arrays",
     "read_file",
     "read_inside",

@@ -14,8 +14,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from ..errors import BadInput
+from ..errors import BadInput, UsageError
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NO_LINK = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -101,6 +102,16 @@ def append(path: Path, content: bytes) -> None:
             if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
                 raise OSError(errno.EMLINK, "it is no plain file, or has a second name elsewhere, which would change, too")
             stream.write(content)
+
+
+def named_folder(out: Any) -> Path:
+    """The folder that is named to be written. UsageError for what is none."""
+    if not isinstance(out, str | Path) or str(out) in ("", "."):
+        raise UsageError(f"--out {out!r} names no folder of its own; name one")
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out {folder} is a file; name a folder")
+    return folder
 
 
 def remove_file(folder: Path, name: str) -> None:

@@ -120,7 +120,7 @@ def _read_manifest(folder: Path) -> Entries:
     except FileNotFoundError:
         content = None
     if content is None:
-        raise DamagedError(f"{folder} is not a run folder: it has no {MANIFEST}; name a folder that scripts.train wrote")
+        raise DamagedError(f"{folder} is not a run folder: it has no {MANIFEST}; name a folder that thalweg train wrote")
     try:
         entries = bytes_to_json(content)["files"]
         intact = _manifest_bytes(entries) == content
@@ -149,7 +149,7 @@ def _check_entries(path: Path, entries: object) -> None:
 
 def _no_run(path: Path, name: str) -> DamagedError:
     return DamagedError(
-        f"{path} has an entry {name[:80]!r} that scripts.train would not write; do not use this run, train it again"
+        f"{path} has an entry {name[:80]!r} that thalweg train would not write; do not use this run, train it again"
     )
 
 

@@ -36,12 +36,12 @@ class SeedsOptions(BenchOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(BenchOptions):
-    run: Path  # a folder that scripts.train wrote
+    run: Path  # a folder that thalweg train wrote
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunsOptions(BenchOptions):
-    runs: tuple[Path, ...]  # folders that scripts.train wrote
+    runs: tuple[Path, ...]  # folders that thalweg train wrote
     episodes: int = 100  # env seeds
 
 
@@ -52,7 +52,7 @@ def check_options(options: BenchOptions) -> None:
         raise UsageError("--nodes names no number; give at least one")
     if isinstance(options, RunsOptions):
         if not options.runs:
-            raise UsageError("--runs names no folder; name some that scripts.train wrote")
+            raise UsageError("--runs names no folder; name some that thalweg train wrote")
         if len({folder.resolve().name for folder in options.runs}) < len(options.runs):
             raise UsageError("--runs must have names that differ: rows and pictures are named after their folders")
 

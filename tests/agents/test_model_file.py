@@ -124,7 +124,8 @@ def test_a_replay_that_has_wrapped_is_saved_with_its_oldest_step_first(tmp_path)
 
 
 def test_settings_can_be_given_anew_and_a_schedule_must_be(tmp_path):
-    make(learning_rate=lambda remaining: 1e-3 * remaining, ent_coef=0.2).learn(96).save(tmp_path / "model")
+    with pytest.warns(UserWarning, match="schedule of learning rates is code and is not saved"):
+        make(learning_rate=lambda remaining: 1e-3 * remaining, ent_coef=0.2).learn(96).save(tmp_path / "model")
     loaded = GoalSAC.load(tmp_path / "model", learning_rate=5e-4, gradient_steps=1)
     assert loaded.learning_rate == 5e-4 and loaded.ent_coef == 0.2 and loaded.config.updates_per_step == 0.5
 

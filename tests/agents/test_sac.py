@@ -114,7 +114,7 @@ def test_action_noise_is_added_and_kept_within_bounds(name):
 
 @pytest.mark.parametrize("method", [GoalSAC.save_replay_buffer, GoalSAC.load_replay_buffer])
 def test_a_replay_that_could_run_code_is_refused(method):
-    with pytest.raises(ValueError, match="`save` writes the replay, too"):
+    with pytest.raises(ValueError, match="use `save`, which writes the replay, too"):
         method(make_ours(), "replay.pkl")
 
 

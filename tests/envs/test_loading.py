@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -646,3 +647,18 @@ def test_the_walls_of_known_mazes_hold_no_place_where_the_mass_starts(name):
         for place in (observation["achieved_goal"], observation["desired_goal"]):
             assert not ((place > walls[:, 0]) & (place < walls[:, 1])).all(axis=1).any()
     assert len(walls) > 10
+
+
+def test_a_timer_of_the_caller_rings_all_the_same():
+    rung = []
+    before = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        env = load_env("PointMass-v0")
+        env.reset(seed=0)
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0 or rung
+        time.sleep(0.25)
+        assert rung == [signal.SIGALRM]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -7,12 +7,12 @@ from conftest import command
 
 pytestmark = pytest.mark.slow
 
-SEEN, UNSEEN = '{"size": 3, "loops": 1, "mazes": 6}', '{"first_maze": 100, "mazes": 10, "difficulty": 0.5}'
+SEEN, UNSEEN = '{"size": 3, "loops": 1, "mazes": 4}', '{"first_maze": 100, "mazes": 10, "difficulty": 0.5}'
 
 
 @pytest.fixture(scope="module")
 def run(train_once):
-    flags = ["--env", "PointMassMazes-v0", "--env-kwargs", SEEN, "--steps", "4000", "--agent.updates-per-step", "0.3"]
+    flags = ["--env", "PointMassMazes-v0", "--env-kwargs", SEEN, "--steps", "3000", "--agent.updates-per-step", "0.3"]
     return train_once("mazes", [*flags, "--energy.train-steps", "200", "--energy.hidden", "32"])
 
 

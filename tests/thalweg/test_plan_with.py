@@ -63,6 +63,9 @@ def logs(count):
     return found
 
 
+CORNER = np.stack([np.linspace(0, 1, 41), np.linspace(2, 5, 41) ** 1.1], axis=1).astype(np.float32)
+
+
 @pytest.fixture
 def quick(monkeypatch):
     make_few(monkeypatch)
@@ -142,6 +145,9 @@ def test_what_does_not_belong_together_is_told_in_one_line(model):
         (straight, court, [thalweg.Trajectory(np.full((3, 2), np.nan), np.full((3, 2), np.nan))], "not finite"),
         (straight, Court, None, "no goal env"),
         (lambda observation: np.zeros(1), court, None, r"actions of shape \(1,\), the env takes \(2,\)"),
+        (lambda observation: None, court, None, "gave NoneType, no action"),
+        (straight, court, [thalweg.Trajectory(CORNER, CORNER[:, ::-1])], "of other goals than court"),
+        (straight, court, [thalweg.Trajectory(CORNER, CORNER, np.zeros((40, 1)))], r"actions of shape \(1,\), \(2,\) in court"),
         (lambda observation: np.zeros(3), court, None, "is it of another env"),
         (thalweg.GoalSAC("MultiInputPolicy", "PointMass-v0"), court, None, "is of another env"),
     ):
@@ -189,7 +195,7 @@ def straight_in_mazes(observation):
 @pytest.mark.slow
 def test_rows_of_another_agent_are_not_taken_for_its_own(model, tmp_path):
     run = thalweg.plan_with(straight, court, data=logs(5), out=tmp_path / "run", progress=False)
-    kept = thalweg.evaluate(run, ["none"], range(3), out=tmp_path / "eval", progress=False)
+    kept = thalweg.evaluate(run, ["none"], np.arange(3), out=tmp_path / "eval", progress=False)
     assert list(thalweg.evaluate(run, ["none"], range(3), out=tmp_path / "eval", progress=False).rows) == kept.rows
     for agent in (lambda observation: np.zeros(2), model):
         other = thalweg.load(tmp_path / "run", court, agent=agent, progress=False)
@@ -217,6 +223,20 @@ def test_what_an_evaluation_or_a_picture_cannot_be_of_is_one_line():
         (lambda: thalweg.evaluate(run, ["none"], range(2), difficulty=0.5), "knows no difficulty"),
         (lambda: thalweg.evaluate(run, ["none"], range(2), env_kwargs={"walls": {1}}), "JSON can hold"),
         (lambda: thalweg.draw_plan(run, "none"), "plans nothing"),
+        (lambda: thalweg.evaluate("runs/u"), "takes a run, got 'runs/u'"),
+        (lambda: thalweg.evaluate(run, "energy"), "planners must be a list of names"),
+        (lambda: thalweg.evaluate(run, [Court]), "is no name; name a class of your own by its file"),
+        (lambda: thalweg.evaluate(run, []), "planners names none"),
+        (lambda: thalweg.evaluate(run, ["none"], seeds=5), "seeds must be a list"),
+        (lambda: thalweg.evaluate(run, ["none"], seeds=[]), "at least one"),
+        (lambda: thalweg.evaluate(run, ["none"], seeds=[1, 1]), "each named once"),
+        (lambda: thalweg.evaluate(run, ["none"], seeds=[-1]), "whole numbers from 0 on, got -1"),
+        (lambda: thalweg.evaluate(run, ["none"], seeds=[0.5]), "whole numbers from 0 on"),
+        (lambda: thalweg.evaluate(run, ["none"], nodes=0), "--nodes must be at least 1"),
+        (lambda: thalweg.evaluate(run, ["none"], follow="line"), "--follow must be one of route, waypoints"),
+        (lambda: thalweg.evaluate(run, ["none"], workers=2), "take one worker"),
+        (lambda: thalweg.evaluate(run, ["none"], out=__file__), "is a file; name a folder"),
+        (lambda: run.save(""), "names no folder of its own"),
     ):
         with pytest.raises(UsageError, match=word):
             ask()

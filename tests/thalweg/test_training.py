@@ -2,10 +2,13 @@
 
 import gymnasium as gym
 import pytest
+import torch
+from stable_baselines3.common.logger import configure
 
 import thalweg
 from thalweg import training
 from thalweg.agents.config import AgentConfig
+from thalweg.envs.guard import EnvError
 from thalweg.planner.energy.config import EnergyConfig
 from thalweg.planner.errors import UsageError
 from thalweg.planner.storage import json_to_bytes, stored_names, write_files
@@ -62,3 +65,56 @@ def test_arguments_of_the_env_that_no_file_can_hold_are_told_before_the_training
     with pytest.raises(Exception, match="what JSON can hold") as told:
         thalweg.train(with_tools, steps=200, out=tmp_path, env_kwargs={"tools": {1}}, agent=SMALL, progress=False)
     assert told.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        ({"steps": "3000"}, "steps must be of kind int, got '3000'"),
+        ({"seed": None}, "seed must be of kind int"),
+        ({"seed": -1}, "--seed must be at least 0"),
+        ({"agent": {"hidden": (8,)}}, "agent must be of kind AgentConfig"),
+        ({"device": "mps"}, "--device must be cpu or cuda"),
+        ({"env_kwargs": "{}"}, "env_kwargs must be of kind"),
+        ({"hidden": (8,)}, r"agent=thalweg\.AgentConfig\(hidden=\.\.\.\)"),
+        ({"train_steps": 8}, r"energy=thalweg\.EnergyConfig\(train_steps=\.\.\.\)"),
+        ({"total_steps": 8}, "did you mean steps"),
+        ({"steps": 300}, "must exceed the 2000 warm-up steps; train longer, or ask for fewer"),
+        ({"callback": 3}, "callback: int is none"),
+        ({"logger": "x"}, "logger: str writes nothing"),
+        ({"out": ""}, "names no folder of its own"),
+        ({"out": __file__}, "is a file; name a folder"),
+    ],
+)
+def test_what_will_not_do_is_one_line(killed, given, word):
+    with pytest.raises(UsageError, match=word):
+        thalweg.train("PointMass-v0", progress=False, **given)
+
+
+def test_an_env_object_is_trained_in_alone(killed):
+    for env, agent, word in (
+        (gym.make("PointMass-v0"), SMALL, r"2 envs are asked for, but one was given.*num_envs=1"),
+        (gym.make("Pendulum-v1"), SMALL, "no goal env"),
+    ):
+        with pytest.raises(EnvError, match=word):
+            thalweg.train(env, steps=200, agent=agent, progress=False)
+    with pytest.raises(KilledError):
+        thalweg.train(gym.make("PointMass-v0"), progress=False)
+
+
+def test_callbacks_and_loggers_of_stable_baselines3_are_taken_as_they_come(tmp_path, monkeypatch):
+    """A function for a callback, a whole logger; the threads of the program are as before."""
+    monkeypatch.setattr(training, "_fit", lambda *arguments: None)
+    asked, threads = [], torch.get_num_threads()
+    torch.set_num_threads(2)
+    thalweg.train(
+        "PointMass-v0",
+        steps=1_100,
+        agent=SMALL,
+        callback=lambda local, world: asked.append(1) or True,
+        logger=configure(str(tmp_path), ["csv"]),
+        progress=False,
+    )
+    assert asked and "rollout/success_rate" in (tmp_path / "progress.csv").read_text().splitlines()[0]
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(threads)

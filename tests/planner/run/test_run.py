@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from thalweg.planner.checks import check_distance, check_planner, check_sampler
+from thalweg.planner.checks import CheckError, check_distance, check_planner, check_sampler
 from thalweg.planner.errors import UsageError
 from thalweg.planner.graph.stitched_paths import hindsight_paths
 from thalweg.planner.many_maps.layout import Layout
@@ -207,6 +207,21 @@ class Halfway:
         return self.graph.plan(state, goal, rng)
 
 
+class Empty(Halfway):
+    def plan(self, state, goal, rng):
+        return None
+
+
+class Tired(Halfway):
+    """Its check asks it six times."""
+
+    def plan(self, state, goal, rng):
+        self.asked = getattr(self, "asked", 0) + 1
+        if self.asked == 7:
+            raise KeyError("late")
+        return self.graph.plan(state, goal, rng) if self.asked < 8 else None
+
+
 class Forgetful(Halfway):
     def plan(self, state, goal, rng):
         return self.graph.plan(state, goal, np.random.default_rng())
@@ -218,12 +233,24 @@ def test_a_class_in_a_file_is_what_its_methods_make_it(run, experience):
     own = {"a.py:Plans": Halfway, "a.py:Samples": BoxSampler, "a.py:Neither": SimpleNamespace, "a.py:Forgets": Forgetful}
     run = replace(run, load_class=own.__getitem__)
     run._made["plain distance", "quasimetric"] = experience.distance
-    assert isinstance(run.planner("a.py:Plans"), Halfway)
+    assert isinstance(run.planner("a.py:Plans").planner, Halfway)
     assert isinstance(run.planner("a.py:Samples", nodes=7).sampler, BoxSampler)
     with pytest.raises(UsageError, match="neither plan nor sample"):
         run.planner("a.py:Neither")
     with pytest.raises(UsageError, match=r"a.py:Forgets is no planner: .*rng"):
         run.planner("a.py:Forgets")
+
+
+def test_what_goes_wrong_in_a_users_planner_is_one_line_whenever_it_does(run, experience):
+    run = replace(run, load_class={"a.py:Empty": Empty, "a.py:Tired": Tired}.__getitem__)
+    run._made["plain distance", "quasimetric"] = experience.distance
+    with pytest.raises(UsageError, match=r"a.py:Empty is no planner: .*gave a NoneType; give a Plan, or raise NoPathError"):
+        run.planner("a.py:Empty")
+    tired, asked = run.planner("a.py:Tired"), (experience.states[0], experience.goals[-1], np.random.default_rng(0))
+    with pytest.raises(UsageError, match=r"a.py:Tired failed in plan: KeyError: 'late' \(.*test_run.py, line \d+\)"):
+        tired.plan(*asked)
+    with pytest.raises(CheckError, match=r"a.py:Tired.plan gave a NoneType"):
+        tired.plan(*asked)
 
 
 def test_a_run_says_little_of_itself_and_is_copied_whole(run, tmp_path):
