@@ -20,6 +20,15 @@ from thalweg.scripts.cli import run as run_command
 
 torch.set_num_threads(1)  # ~15x faster on a busy 2-core machine
 
+_LEARNT = {"trained", "learned", "three_normals", "bow", "fitted_in_maps"}  # fixtures that take seconds
+
+
+def pytest_collection_modifyitems(items):
+    """A test of what is learnt first is slow."""
+    for item in items:
+        if _LEARNT & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture
 def walk() -> list[Trajectory]:

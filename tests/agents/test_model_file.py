@@ -109,6 +109,7 @@ def test_the_replay_can_be_left_out(model, saved, tmp_path):
     assert GoalSAC.load(tmp_path / "all.zip").replay_buffer.num_stored == 96
 
 
+@pytest.mark.slow
 def test_a_replay_that_has_wrapped_is_saved_with_its_oldest_step_first(tmp_path):
     model = make(count=1, buffer_size=100).learn(160)
     model.save(tmp_path / "model")
@@ -142,6 +143,7 @@ def test_parameters_are_set_from_a_file(model, saved):
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.slow
 def test_checkpoints_of_callbacks_can_be_loaded(tmp_path):
     make().learn(128, CheckpointCallback(48, str(tmp_path)))
     assert GoalSAC.load(tmp_path / "rl_model_96_steps.zip").num_timesteps == 96

@@ -165,6 +165,7 @@ def test_updates_in_bfloat16_are_not_those_in_float32_and_the_same_each_time():
     assert first.isfinite().all()
 
 
+@pytest.mark.slow
 def test_ours_learns_the_ways_as_places_come_in():
     """Whenever half as much again has been visited; all networks see the same ways."""
     model = make_ours().learn(STEPS)

@@ -64,6 +64,7 @@ def test_the_rate_is_per_step_of_one_env():
     assert config.updates_per_step == 0.5
 
 
+@pytest.mark.slow
 def test_the_weight_of_entropy_may_be_fixed():
     fixed = GoalSAC("MultiInputPolicy", "PointMass-v0", ent_coef=0.03, **SMALL).learn(128)
     learnt = GoalSAC("MultiInputPolicy", "PointMass-v0", ent_coef="auto_0.03", **SMALL).learn(128)

@@ -115,6 +115,7 @@ def test_ogbench_draws_from_the_seed_and_leaves_numpys_generator_alone():
     assert np.array_equal(drive(load_env("pointmaze-teleport-v0"), 0), drive(load_env("pointmaze-teleport-v0"), 1))
 
 
+@pytest.mark.slow
 def test_ogbenchs_tasks_can_be_chosen_and_its_goal_ends_the_episode():
     pytest.importorskip("ogbench")
     goals = {

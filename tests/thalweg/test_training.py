@@ -102,6 +102,7 @@ def test_an_env_object_is_trained_in_alone(killed):
         thalweg.train(gym.make("PointMass-v0"), progress=False)
 
 
+@pytest.mark.slow
 def test_callbacks_and_loggers_of_stable_baselines3_are_taken_as_they_come(tmp_path, monkeypatch):
     """A function for a callback, a whole logger; the threads of the program are as before."""
     monkeypatch.setattr(training, "_fit", lambda *arguments: None)

@@ -56,6 +56,7 @@ def test_models_with_critics_act_and_say_returns(algorithm, critics):
     assert model.num_timesteps == 90 and all(torch.equal(values, after[name]) for name, values in before.items())
 
 
+@pytest.mark.slow
 def test_quantiles_of_a_tqc_are_averaged():
     """sb3-contrib's critic gives (B, critics, quantiles)."""
     model = SAC("MultiInputPolicy", "PointMass-v0", **HER, **small())
@@ -63,6 +64,7 @@ def test_quantiles_of_a_tqc_are_averaged():
     assert np.array_equal(q_of(goal_policy(model)), np.arange(30.0).reshape(5, 2, 3).mean(axis=2).T)
 
 
+@pytest.mark.slow
 def test_a_model_without_critics_only_acts():
     model = PPO("MultiInputPolicy", "PointMass-v0", n_steps=32, batch_size=16, **small())
     policy = goal_policy(model)

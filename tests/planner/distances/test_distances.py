@@ -286,6 +286,7 @@ def test_a_wall_that_nobody_crossed_is_far_round():
     assert np.allclose(arms, [5, 10, 23], rtol=0.15)
 
 
+@pytest.mark.slow
 def test_fitting_leaves_the_training_that_asked_its_own_noise(walk):
     torch.manual_seed(5)
     expected = torch.rand(3)

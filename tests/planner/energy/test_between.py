@@ -68,6 +68,7 @@ def test_samples_lie_along_the_way(bow):
     assert np.histogram(nearest, [0, 6.6, 13.2, 19.8, 26.4, 33])[0].min() >= 14
 
 
+@pytest.mark.slow
 def test_the_points_of_a_way_follow_each_other(bow):
     """One in each tenth of the way, near the middle of its tenth: 0.035 off that in the median, untrained 0.15."""
     ways = bow.sample_paths(START, GOAL, 20, 10, SamplingConfig(), rng())

@@ -179,6 +179,7 @@ def test_noise_smears_what_is_learned_by_its_share_of_the_range():
     assert squared_error(model, smeared) < 0.12
 
 
+@pytest.mark.slow
 def test_the_log_partition_is_that_of_a_sum_over_a_grid(three_normals):
     axis = torch.arange(-1.1 + 0.01, 1.1, 0.02)
     grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1).reshape(1, -1, 2)
@@ -211,6 +212,7 @@ def test_samples_follow_the_context():
     assert samples.std(axis=1).mean() == pytest.approx(0.1, abs=0.07)
 
 
+@pytest.mark.slow
 def test_weights_say_how_often_a_point_is_drawn():
     """Two dips of one width, weighed 1 to 3: their energies differ by log 3; one of weight 0 is not learned at all."""
     rng = np.random.default_rng(0)

@@ -79,6 +79,7 @@ def test_samples_in_maps_never_seen_lie_in_the_open_corridor(learned, untrained)
         assert np.histogram(at, 3, (0, len(way)))[0].min() > 15
 
 
+@pytest.mark.slow
 def test_the_points_of_a_way_follow_each_other_in_a_map_never_seen(learned, untrained):
     """From third to third, by 20 points of the way's 129 and more: 0.99 of them, untrained 0.39 at most."""
     following = []

@@ -95,6 +95,7 @@ def test_walls_are_dearer_before_anything_is_learnt():
     assert np.allclose(told, cheapest(picture, squares, np.exp(3)), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_costs_are_learnt_from_ways():
     """100 steps, seed 0, over pictures with 2 x 2 blocks in the way: untrained, a wall costs a fifth of what it does here."""
     torch.manual_seed(0)

@@ -25,6 +25,7 @@ PLANNERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLANNERS)
 def test_a_planner_that_is_fitted_keeps_its_promises(name, experience, monkeypatch):
     monkeypatch.setattr(trajectory, "TransitionConfig", lambda: TransitionConfig(hidden=16, layers=1, members=1, train_steps=20))

@@ -358,6 +358,7 @@ def test_samplers_of_many_maps_keep_the_contract(name, fitted_in_maps, rings):
         assert samples.shape == (num_samples, 4 + LAYOUT.size)
 
 
+@pytest.mark.slow
 @in_maps
 def test_what_a_sampler_imagines_is_of_the_picture_that_the_state_shows(name, fitted_in_maps, rings):
     """The same ends in a ring that is shut below, and in one that is shut above."""
