@@ -61,6 +61,11 @@ class Experience:
         return self.data.states
 
     @property
+    def clear_states(self) -> Array:
+        """(K, S), those on no barrier: what nodes are drawn from"""
+        return self.data.clear_states
+
+    @property
     def goals(self) -> Array:
         """(M, G), what these states achieve"""
         return self.data.goals

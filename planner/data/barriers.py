@@ -22,6 +22,7 @@ _FROM, _ASIDE = (
 )  # typical moves: who begins so far off a plane and ends less than so far on this side of it came up to it
 _EVIDENCE = 8  # pieces that came up to it, at least one from either side ...
 _WITNESSES = 8  # ... among pieces of so many trajectories: one that turned here eight times says little
+_ABOUT, _TOGETHER = 2.0, 12  # so many flags within so many typical moves make a barrier, which goes on so far where nobody crossed
 _CELL, _KEPT = 0.5, 2  # typical moves: of what lies in one cell (and, of pieces, leads the same way) so many are asked
 _AT_ONCE = 4_096  # positions: bounds memory
 
@@ -32,8 +33,9 @@ def on_barrier(trajectories: Sequence[Trajectory]) -> Flags:
     Near means joined wherever walls are thicker than a step. A pane is not: positions on either side of it lie arbitrarily near
     each other, and what slides along it lies on it. So it is told by what was driven: of all planes through a position, is there
     one that trajectories came up to from both sides and that none of them crossed? Thick walls have nobody on their other side,
-    and are told by `Coverage`. Where too few trajectories passed nothing is said; nor of goals of so many entries that
-    hardly any two trajectories pass near each other.
+    and are told by `Coverage`. Where too few trajectories passed for that, as in a corner where a pane meets a wall, a barrier
+    goes on if it leads there and nobody crossed. Nothing is said of goals of so many entries that hardly any two
+    trajectories pass near each other.
     """
     places = np.concatenate([trajectory.goals for trajectory in trajectories]).astype(np.float64)
     move = typical_step(trajectories)
@@ -48,12 +50,18 @@ def on_barrier(trajectories: Sequence[Trajectory]) -> Flags:
     ends = np.stack([places[first[kept]], places[last[kept]]])
     owners = np.repeat(np.arange(len(trajectories)), [len(trajectory) for trajectory in trajectories])[first[kept]]
     pieces, asked = cKDTree(middles[kept]), _some_of_each(np.floor(places / (_CELL * move)))
-    found = [_is_barred(part, pieces, ends, owners, normals, move) for part in _parts(places[asked])]
-    return np.concatenate(found)[cKDTree(places[asked]).query(places)[1]]
+    found = [_planes(part, pieces, ends, owners, normals, move) for part in _parts(places[asked])]
+    barred, crossed = (np.concatenate(flags) for flags in zip(*found, strict=True))
+    spread = [_surface(places[asked], *flags, _ABOUT * move) for flags in zip(barred.T, crossed.T, strict=True)]
+    on_any: Flags = np.any(spread, axis=0)
+    return on_any[cKDTree(places[asked]).query(places)[1]]
 
 
-def _is_barred(at: Array, pieces: cKDTree, ends: Array, owners: NDArray[np.intp], normals: Array, move: float) -> Flags:
-    """(N, G) positions, a tree over middles of pieces, their ends (2, P, G) and trajectories (P,) -> (N,)"""
+def _planes(
+    at: Array, pieces: cKDTree, ends: Array, owners: NDArray[np.intp], normals: Array, move: float
+) -> tuple[Flags, Flags]:
+    """(N, G) positions, a tree over middles of pieces, their ends (2, P, G) and trajectories (P,) -> (N, normals) is this plane a
+    barrier, and (N, normals) did anybody cross it?"""
     gaps, rows = pieces.query(at, k=np.arange(1, min(_ASKED, pieces.n) + 1), distance_upper_bound=_RADIUS * move)
     near = np.isfinite(gaps)
     rows = np.where(near, rows, 0)
@@ -63,10 +71,22 @@ def _is_barred(at: Array, pieces: cKDTree, ends: Array, owners: NDArray[np.intp]
     came = (np.abs(begins) > _FROM) & (stops < _ASIDE) & near[..., None]
     sides = [(came & (np.sign(begins) == side)).sum(axis=1) for side in (-1, 1)]
     crossed = (came & (stops < -_ASIDE)).any(axis=1)
-    barred = (np.minimum(*sides) > 0) & (sum(sides) >= _EVIDENCE) & ~crossed
     own = np.sort(np.where(near, owners[rows], -1), axis=1)
     witnesses = (np.diff(own, axis=1, prepend=-1) > 0).sum(axis=1)
-    return barred.any(axis=1) & (witnesses >= _WITNESSES)
+    told = (np.minimum(*sides) > 0) & (sum(sides) >= _EVIDENCE) & (witnesses >= _WITNESSES)[:, None]
+    return told & ~crossed, crossed
+
+
+def _surface(at: Array, barred: Flags, crossed: Flags, about: float) -> Flags:
+    """(N, G), (N,), (N,) of one normal -> (N,): a barrier is a surface, so a few flags alone are chance, and gaps are filled."""
+    if not barred.any():
+        return barred
+    flagged = cKDTree(at[barred])
+    sure = flagged.query_ball_point(at[barred], about, return_length=True) >= _TOGETHER
+    if not sure.any():
+        return np.zeros(len(at), dtype=bool)
+    gaps = cKDTree(at[barred][sure]).query(at, distance_upper_bound=about)[0]
+    return np.isfinite(gaps) & ~crossed
 
 
 def _straight_pieces(trajectories: Sequence[Trajectory], length: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

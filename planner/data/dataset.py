@@ -53,6 +53,11 @@ class Dataset:
         return on_barrier(self.trajectories)
 
     @cached_property
+    def clear_states(self) -> Array:
+        """(K, S), those of `states` that lie on no barrier: of the others only their trajectory tells on which side they are."""
+        return self.states[~self.on_barrier] if self.on_barrier.any() else self.states
+
+    @cached_property
     def visited(self) -> Coverage:
         """Where a generated goal may lie; its rows are those of `states`."""
         return Coverage(self.goals, self.on_barrier)

@@ -129,6 +129,7 @@ def stitched_paths(
     graph holds no link.
     """
     states = np.concatenate([trajectory.states for trajectory in trajectories])
+    states = states[~visited.on_barrier(goal_of(states))]
     parts = []
     for graph, count in enumerate(np.diff(np.linspace(0, num_paths, _GRAPHS + 1).astype(int))):
         nodes = states[spread_points(goal_of(states), _NODES, 10, rng)]

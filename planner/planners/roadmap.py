@@ -144,7 +144,8 @@ class RoadmapPlanner:
 
 def spread_nodes(experience: Experience, num_nodes: int, rng: np.random.Generator) -> Array:
     """(N, S): visited states whose goals are far from each other, as many as asked for if there are so many."""
-    return experience.states[spread_points(experience.goals, num_nodes, _POOL, rng)]
+    clear = experience.clear_states
+    return clear[spread_points(experience.goal_of(clear), num_nodes, _POOL, rng)]
 
 
 def _near(levels: tuple[cKDTree, ...], place: Array, count: int) -> Indices:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import checked_nodes, checked_steps
+from ..data.coverage import Coverage
 from ..experience import MAX_EDGE, Experience
 from ..fitting import OnStep, ignore
 from ..graph.search import Search, link_steps, search_csgraph, shortest_plan
@@ -46,6 +47,7 @@ class GraphPlanner:
     config: GraphPlannerConfig
     search: Search = search_csgraph  # or graph.search_networkx
     maps: Maps = ONE_MAP  # nodes are of the map that the agent is in
+    visited: Coverage | None = None  # a node on a barrier is left out: nothing says on which side it is
 
     @classmethod
     def fit(
@@ -58,7 +60,8 @@ class GraphPlanner:
     ) -> GraphPlanner:
         """With a fitted sampler, and the experience's own distance. Learns nothing itself."""
         config = config if config is not None else cls.usual_config(experience)
-        return cls(sampler, experience.distance, experience.goal_of, config, maps=experience.maps)
+        visited = experience.visited if experience.maps.kind == "one" else None
+        return cls(sampler, experience.distance, experience.goal_of, config, maps=experience.maps, visited=visited)
 
     @staticmethod
     def usual_config(experience: Experience, num_nodes: int = GraphPlannerConfig.num_nodes) -> GraphPlannerConfig:
@@ -71,8 +74,10 @@ class GraphPlanner:
         nodes = self.sampler.sample(state, goal, count, rng)
         nodes = checked_nodes(nodes, count, len(state), type(self.sampler).__name__)
         nodes = self.maps.moved_to(nodes, state)
+        if self.visited is not None:
+            nodes = nodes[~self.visited.on_barrier(self.goal_of(nodes))]
         targets = np.vstack([self.goal_of(nodes), goal])
         steps = self.distance.pairwise(np.vstack([state, nodes]), targets)  # row 0 is the start, last column the goal
-        steps = checked_steps(steps, (count + 1, count + 1), type(self.distance).__name__)
+        steps = checked_steps(steps, (len(targets), len(targets)), type(self.distance).__name__)
         links = link_steps(steps, self.config.max_edge, self.config.keep_best)
         return shortest_plan(links, nodes, self.config.stride, self.search)

@@ -47,8 +47,9 @@ class EllipseSampler:
         distance may call the goal unreachable, or farther than by a way round, only because it is far.
         """
         experience, distance = self.experience, self.experience.distance
-        picked = rng.choice(len(experience.states), min(self.config.candidates, len(experience.states)), replace=False)
-        states, goals = experience.states[picked], experience.goals[picked]
+        clear = experience.clear_states
+        states = clear[rng.choice(len(clear), min(self.config.candidates, len(clear)), replace=False)]
+        goals = experience.goal_of(states)
         ways = distance.pairwise(state[None], goals)[0] + distance.pairwise(states, goal[None])[:, 0]
         shortest = min(distance.paired(state[None], goal[None])[0], ways.min())
         return states[within_or_best(ways, (1 + self.config.slack) * shortest, num_samples, rng)]

@@ -21,7 +21,7 @@ class ReplaySampler:
 
     @classmethod
     def fit(cls, experience: Experience, config: None = None, on_step: OnStep = ignore) -> ReplaySampler:
-        return cls(experience.states)
+        return cls(experience.clear_states)
 
     def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:
         return self.states[rng.integers(len(self.states), size=num_samples)]

@@ -38,7 +38,8 @@ class SpreadSampler:
     def fit(cls, experience: Experience, config: SpreadSamplerConfig | None = None, on_step: OnStep = ignore) -> SpreadSampler:
         config = config if config is not None else SpreadSamplerConfig()
         rng = np.random.default_rng(experience.seed)
-        states = experience.states[rng.permutation(len(experience.states))[: config.candidates]]
+        clear = experience.clear_states
+        states = clear[rng.permutation(len(clear))[: config.candidates]]
         steps = experience.distance.pairwise(states, experience.goal_of(states))
         return cls(states, np.minimum(steps, steps.T))
 

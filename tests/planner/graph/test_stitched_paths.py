@@ -31,6 +31,9 @@ class Everywhere:
     def contains_lines(self, starts, ends):
         return np.full(len(starts), self.held)
 
+    def on_barrier(self, places):
+        return np.zeros(len(places), dtype=bool)
+
 
 def line(start, end, count):
     places = np.linspace(start, end, count).astype(np.float32)
