@@ -1,4 +1,4 @@
-"""Whether an env's states end in a picture of their map, and in which."""
+"""What an env says of itself: whether its states end in a picture of their map, and which entries of its goals wrap."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
+from thalweg.planner.goal_space import as_periods
 from thalweg.planner.many_maps.layout import Layout
 
 
@@ -22,6 +23,30 @@ def layout_of(env: VecEnv) -> Layout | None:
     except AttributeError:
         shape = None
     return _layout(shape, env.observation_space)
+
+
+def periods_of(env: VecEnv) -> tuple[float, ...] | None:
+    """(G,) what an env says as `goal_period`, 0 for entries that do not wrap; None where it says nothing. ValueError for a period
+    that cannot be."""
+    try:
+        said = env.get_attr("goal_period", indices=[0])[0]
+    except AttributeError:
+        said = None
+    return _periods(said, env.observation_space)
+
+
+def periods_said_by(env: gym.Env) -> tuple[float, ...] | None:
+    """Likewise of a single env."""
+    try:
+        said = env.get_wrapper_attr("goal_period")
+    except AttributeError:
+        said = None
+    return _periods(said, env.observation_space)
+
+
+def _periods(said: Any, space: spaces.Space) -> tuple[float, ...] | None:
+    assert isinstance(space, spaces.Dict)  # for the type checker; the guard admits no other
+    return None if said is None else as_periods(said, spaces.flatdim(space["desired_goal"]))
 
 
 def layout_in(env: gym.Env) -> Layout | None:

@@ -12,6 +12,7 @@ from .data.coverage import Coverage
 from .data.dataset import Dataset
 from .data.trajectories import GoalEntries, Trajectory
 from .fitting import ignore
+from .goal_space import GoalSpace
 from .graph.stitched_paths import paths_in_maps, training_paths
 from .many_maps.maps import ONE_MAP, Maps
 from .protocols import DistanceModel, GoalPolicy, World
@@ -71,6 +72,11 @@ class Experience:
         return self.data.goals
 
     @property
+    def space(self) -> GoalSpace:
+        """The metric of goals: moves, the short way round."""
+        return self.data.space
+
+    @property
     def visited(self) -> Coverage:
         """Where a generated goal may lie; its rows are those of `states`."""
         return self.data.visited
@@ -80,7 +86,8 @@ class Experience:
         return self.data.lift(goals)
 
     def paths(self, on_step: Callable[[int], None] = ignore) -> tuple[Array, Array]:
-        """Paths between visited goals (N, L, G) at equal arc lengths, and their weights (N,): see `training_paths`.
+        """Paths between visited goals (N, L, G) at equal arc lengths, and their weights (N,): see `training_paths`. What wraps
+        goes on beyond its ends.
 
         The search takes seconds to minutes, once; `on_step(done)` is told of each of the `NUM_STEPS` of that. ValueError where
         no two visited states can be joined.
@@ -89,7 +96,7 @@ class Experience:
             rng = np.random.default_rng(self.seed)
             longest = MAX_EDGE * self.sure_edge
             self._paths["one"] = training_paths(
-                self.trajectories, self.distance, self.goal_of, longest, self.sure_edge, rng, on_step
+                self.trajectories, self.distance, self.goal_of, longest, self.sure_edge, rng, on_step, self.space
             )
         return self._paths["one"]
 

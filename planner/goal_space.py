@@ -124,6 +124,10 @@ class GoalSpace:
             return offsets
         return (offsets / self.stretch).astype(np.result_type(offsets.dtype, np.float32))
 
+    def absolute(self, offsets: Array) -> Array:
+        """The inverse of `relative`."""
+        return offsets if (self.stretch == 1.0).all() else offsets * self.stretch
+
     def lengths(self, offsets: Array) -> Array:
         """(..., G) offsets [goal units] -> (...) moves"""
         return np.linalg.norm(self.relative(offsets), axis=-1) / self.move
@@ -205,7 +209,7 @@ class GoalTree:
     """Finds the nearest of (N, G) goals, by `GoalSpace.gap`."""
 
     def __init__(self, space: GoalSpace, goals: Array) -> None:
-        self._space = space
+        self.space = space
         flat = space.flat(goals)
         self.flat = cKDTree(flat, boxsize=space.boxes) if space.wraps else cKDTree(flat)
         self.n: int = self.flat.n
@@ -213,12 +217,12 @@ class GoalTree:
     def query(self, goals: Array, k: Any = 1, within: float = np.inf) -> tuple[Array, Indices]:
         """(..., G) -> gaps [moves] and rows of the nearest, (...) or (..., K) as scipy's `cKDTree.query` counts them with `k`;
         inf and n where there are none at less than `within` moves."""
-        gaps, rows = self.flat.query(self._space.flat(goals), k=k, distance_upper_bound=within * self._space.move)
-        return gaps / self._space.move, rows
+        gaps, rows = self.flat.query(self.space.flat(goals), k=k, distance_upper_bound=within * self.space.move)
+        return gaps / self.space.move, rows
 
     def within(self, goal: Array, moves: float) -> Indices:
         """(G,) -> rows of those at so many moves, at most."""
-        return np.array(self.flat.query_ball_point(self._space.flat(goal), moves * self._space.move), dtype=np.intp)
+        return np.array(self.flat.query_ball_point(self.space.flat(goal), moves * self.space.move), dtype=np.intp)
 
 
 def periods_in(goals: Array, steps: Array) -> tuple[float, ...]:
@@ -261,19 +265,24 @@ def _origins(goals: Array, periods: Sequence[float]) -> tuple[float, ...]:
 
 
 def _units(goals: Array, steps: Array, periods: Sequence[float]) -> tuple[float, ...]:
-    """(N, G), (M, G) steps of which some move -> (G,)"""
+    """(N, G), (M, G) steps of which some move -> (G,)
+
+    What never moves has no move of its own: it is taken to be of the kind whose move is the nearest to its range.
+    """
     spans = np.ptp(goals, axis=0).astype(np.float64)
     kinds = _kinds(steps, periods)
-    if len(kinds) == 1 and len(kinds[0]) == steps.shape[1]:
+    if len(kinds) == 1:
         return (_typical(steps),) * steps.shape[1]
-    units = np.where(spans > 0, spans, 1.0)  # of what never moves
+    sizes = []
     for kind in kinds:
         typical = _typical(steps[:, kind])
-        jitters = len(kinds) > 1 and not any(periods[entry] for entry in kind) and spans[kind].max() < _TRAVELS * typical
-        units[kind] = spans[kind].max() if jitters else typical
-    if len(kinds) > 1:  # of a step that moves several kinds at once
-        units = units * _typical(steps / units)
-    return tuple(units.tolist())
+        jitters = not any(periods[entry] for entry in kind) and spans[kind].max() < _TRAVELS * typical
+        sizes.append(spans[kind].max() if jitters else typical)
+    units = np.empty(len(spans))
+    for entry, span in enumerate(spans):
+        own = [size for kind, size in zip(kinds, sizes, strict=True) if entry in kind]
+        units[entry] = own[0] if own else min(sizes, key=lambda size: abs(np.log(max(span, 1e-12) / size)))
+    return tuple((units * _typical(steps / units)).tolist())  # of a step that moves several kinds at once
 
 
 def _kinds(steps: Array, periods: Sequence[float]) -> list[list[int]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .agents.env_layout import layout_in
+from .agents.env_layout import layout_in, periods_said_by
 from .agents.foreign import GoalOf, collect, goal_policy, load_foreign, mark_of, trajectories_of
 from .envs.loading import EnvSource, GoalEnvs, as_goal_env
 from .envs.trust import remember
@@ -64,7 +64,7 @@ def plan_with(
         with shown("drives to learn from", steps) as on_step:
             trajectories = collect(policy, envs.make, steps, seed, on_step=on_step)
     try:
-        dataset = Dataset.of(trajectories)
+        dataset = Dataset.of(trajectories, _periods_in(envs))
     except ValueError as error:
         raise UsageError(f"{envs.name}: {error}") from None
     _check_goals(dataset, envs)
@@ -78,7 +78,7 @@ def plan_with(
         "agent_from": type(agent).__name__,
         "agent_mark": mark,
     }
-    packed = arrays_to_bytes(pack_trajectories(trajectories))
+    packed = arrays_to_bytes(pack_trajectories(trajectories, dataset.space.periods))
     write_files(folder, {"config.json": json_to_bytes(config), "trajectories.npz": packed})
     if envs.by_name:
         remember(envs.name)
@@ -113,6 +113,15 @@ def _maps_in(envs: GoalEnvs) -> Maps:
         return maps_of(layout_in(env))
     except ValueError as error:  # its layout_shape is wrong
         raise UsageError(f"{envs.name}: {error}") from None
+    finally:
+        env.close()
+
+
+def _periods_in(envs: GoalEnvs) -> tuple[float, ...] | None:
+    """Of goals, as the env says; None where the data tells."""
+    env = envs.make()
+    try:
+        return periods_said_by(env)
     finally:
         env.close()
 

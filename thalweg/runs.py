@@ -19,7 +19,7 @@ from .envs.loading import EnvSource, GoalEnvs, as_goal_env
 from .envs.trust import trusted_env
 from .envs.user_files import load_from_file
 from .planner.data.dataset import Dataset
-from .planner.data.trajectories import unpack_trajectories
+from .planner.data.trajectories import stored_periods, unpack_trajectories
 from .planner.errors import UsageError
 from .planner.many_maps.maps import maps_of
 from .planner.progress import say, silent
@@ -54,7 +54,8 @@ def load(
     envs = envs_of(folder, config, env)
     shown = bars if progress else silent
     try:
-        data = Dataset.of(unpack_trajectories(read_arrays(folder, "trajectories.npz")))
+        arrays = read_arrays(folder, "trajectories.npz")
+        data = Dataset.of(unpack_trajectories(arrays), stored_periods(arrays))
     except ValueError as error:
         raise UsageError(f"{envs.name}: {error}") from None
     if config.get("agent") is None:

@@ -25,7 +25,7 @@ from .envs.guard import EnvError
 from .envs.loading import EnvSource, GoalEnvs, as_goal_env
 from .envs.trust import remember
 from .fitting_log import Losses
-from .planner.data.trajectories import pack_trajectories
+from .planner.data.trajectories import Trajectory, pack_trajectories
 from .planner.energy.config import ENERGY_IN_MAPS, UNUSED_IN_MAPS, EnergyConfig
 from .planner.errors import UsageError, check_kinds, unknown_name
 from .planner.goal_space import GoalSpace
@@ -189,7 +189,7 @@ def _train(
         vec_env = VecMonitor(FiniteVecEnv(BatchVecEnv(batch)))
         model = _model(vec_env, envs, config, before)
         _energy_config(config.energy, model.layout is not None)  # what has no meaning here shows before the training
-        for line in GoalSpace(vec_env.observation_space["desired_goal"].shape[0]).limits():  # type: ignore[index]
+        for line in _space_of(model).limits():
             say(f"{envs.name}: {line}")
         # what was fitted to a shorter training is no longer true of this one
         fitted = [name for name in stored_names(out) if name.startswith(_FITTED)] if before is not None else []
@@ -206,7 +206,7 @@ def _train(
 def _model(vec_env: Any, envs: GoalEnvs, config: TrainConfig, before: Path | None) -> GoalSAC:
     try:
         model = GoalSAC(env=vec_env, config=config.agent, total_steps=config.steps, seed=config.seed, device=config.device)
-    except ValueError as error:  # its layout_shape is wrong
+    except ValueError as error:  # its layout_shape or goal_period is wrong
         raise UsageError(f"{envs.name}: {error}") from None
     if before is not None:
         try:
@@ -214,6 +214,20 @@ def _model(vec_env: Any, envs: GoalEnvs, config: TrainConfig, before: Path | Non
         except ValueError as error:
             raise UsageError(str(error)) from None
     return model
+
+
+def _space_of(model: GoalSAC) -> GoalSpace:
+    """Of its goals, as far as the env says."""
+    size = model.observation_space["desired_goal"].shape[0]  # type: ignore[index]
+    return GoalSpace(size, periods=model.periods or ())
+
+
+def _periods(model: GoalSAC, trajectories: list[Trajectory]) -> tuple[float, ...]:
+    """As the env says, or as what was seen tells: at first, or by now."""
+    if model.periods is not None:
+        return model.periods
+    first = model.replay_buffer.space.periods
+    return first if any(first) or not trajectories else GoalSpace.fit([own.goals for own in trajectories]).periods
 
 
 class _Tell(BaseCallback):
@@ -245,7 +259,7 @@ def _learn(model: GoalSAC, config: TrainConfig, out: Path, callbacks: list[BaseC
     trajectories = model.replay_buffer.trajectories()
     if broke_off is not None and not trajectories:
         raise broke_off
-    write_files(out, {"trajectories.npz": arrays_to_bytes(pack_trajectories(trajectories))})
+    write_files(out, {"trajectories.npz": arrays_to_bytes(pack_trajectories(trajectories, _periods(model, trajectories)))})
     save()
     if broke_off is not None:
         kept = f"the agent after {model.num_timesteps} steps is in {out}; --planners none runs it, --resume trains on"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.planner.data.barriers import on_barrier
-from thalweg.planner.data.trajectories import Trajectory, typical_step
+from thalweg.planner.data.trajectories import Trajectory
 from thalweg.planner.distances.local import LocalDistanceConfig, LocalGeodesics, fit_local_geodesics
 from thalweg.planner.distances.quasimetric import Quasimetric, QuasimetricDistanceConfig, fit_quasimetric
 from thalweg.planner.goal_space import GoalSpace
@@ -58,8 +58,8 @@ class GeodesicPrior(Protocol):
         """(..., code_size), (..., goal_code_size), which are broadcast to the codes, never the other way."""
         ...
 
-    def learn(self, data: Sequence[Trajectory], seed: int) -> None:
-        """Learn from all that was visited by now. ValueError if nothing moves."""
+    def learn(self, data: Sequence[Trajectory], seed: int, periods: Sequence[float] = ()) -> None:
+        """Learn from all that was visited by now; `periods` (G,) of goals, none unless given. ValueError if nothing moves."""
         ...
 
 
@@ -100,16 +100,19 @@ class OneMapPrior(nn.Module):
         steps, slope = Quasimetric.gap_and_slope(starts, slopes.unflatten(-1, self.slopes_shape), ends)
         return PriorFeatures(steps, slope, seen)
 
-    def learn(self, data: Sequence[Trajectory], seed: int) -> None:
+    def learn(self, data: Sequence[Trajectory], seed: int, periods: Sequence[float] = ()) -> None:
         """Going on from what is known: so the ways get better each time, and few gradient steps do."""
         train_steps = int(np.clip(sum(len(trajectory) for trajectory in data) // _PLACES_PER_STEP, *_TRAIN_STEPS))
         config = replace(_NEARBY, train_steps=train_steps)
         known = any(values.any() for values in self.quasimetric.layers[-1].parameters())  # zeros tell nothing, and learn nothing
-        barred = on_barrier(data)
-        learnt = fit_quasimetric(data, config, seed, start=self.quasimetric if known else None, barred=barred)
+        goals = [trajectory.goals for trajectory in data]
+        space = GoalSpace.fit(goals, periods or (0.0,) * goals[0].shape[1])
+        barred = on_barrier(data, space)
+        start = self.quasimetric if known else None
+        learnt = fit_quasimetric(data, config, seed, start=start, barred=barred, space=space)
         self.quasimetric.load_state_dict(learnt.state_dict())
         if self.surroundings is not None:
-            self.surroundings.fit(np.concatenate([trajectory.goals for trajectory in data]), typical_step(data), barred)
+            self.surroundings.fit(np.concatenate(goals), space.move, barred, space)
 
 
 class ManyMapsPrior(LocalGeodesics):
@@ -150,7 +153,8 @@ class ManyMapsPrior(LocalGeodesics):
             steps.detach().reshape(lead), slope.reshape(*lead, 2), seen[:, self.near].detach().reshape(*lead, -1)
         )
 
-    def learn(self, data: Sequence[Trajectory], seed: int) -> None:
+    def learn(self, data: Sequence[Trajectory], seed: int, periods: Sequence[float] = ()) -> None:
+        """A picture does not wrap, and its entries are of one kind."""
         self.load_state_dict(fit_local_geodesics(data, self.layout, self.config, seed).state_dict())
 
     def _steps(self, pictures: Tensor, here: Tensor, goals: Tensor) -> tuple[Tensor, Tensor]:

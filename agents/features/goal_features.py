@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
+from thalweg.planner.goal_space import GoalSpace
 from thalweg.planner.many_maps.layout import Layout
+from thalweg.planner.networks.goal_metric import GoalMetric
 
 from ..sac.stall_recovery import pull_of
 from .geodesic_prior import ManyMapsPrior, OneMapPrior, PriorFeatures, prior_of
@@ -18,7 +20,7 @@ from .geodesic_prior import ManyMapsPrior, OneMapPrior, PriorFeatures, prior_of
 class GoalFeatures(BaseFeaturesExtractor):
     """Dict observation -> flat features; it has statistics but nothing that the agent's losses train.
 
-    The state, standardised; the goal's offset from what is achieved, at a coarse and a fine scale (the fine one keeps
+    The state, standardised; the goal's offset from what is achieved, the short way round, at a coarse and a fine scale (the fine one keeps
     its slope near the goal, where the last steps are decided); how far the goal is by the ways that were visited, and how a
     step along each entry changes that; what lies about the agent: where it has been (`LocalView`), or, where the state ends in
     a picture of the map, what that shows nearby, in the picture's place. From the places alone a network would have to learn
@@ -49,11 +51,12 @@ class GoalFeatures(BaseFeaturesExtractor):
         self.register_buffer("goal_range", torch.ones(goal_size))
         self.register_buffer("move", torch.ones(goal_size))
         self.register_buffer("pull", torch.zeros(action_size, goal_size))
+        self.metric = GoalMetric(goal_size)
         self.register_buffer("visited", torch.zeros((), dtype=torch.int64))
 
-    def fit(self, states: NDArray, goals: NDArray, actions: NDArray, moves: NDArray) -> None:
-        """Set the statistics from visited states (N, S), achieved goals (N, G), actions (N, A) in [-1, 1] and how far these
-        steps moved the goals (N, G).
+    def fit(self, states: NDArray, goals: NDArray, actions: NDArray, moves: NDArray, space: GoalSpace | None = None) -> None:
+        """Set the statistics from visited states (N, S), achieved goals (N, G), actions (N, A) in [-1, 1], how far these steps
+        moved the goals (N, G), and the goals' space.
 
         Entries that never vary keep scale and range 1.
         """
@@ -64,6 +67,8 @@ class GoalFeatures(BaseFeaturesExtractor):
         self.goal_range.copy_(torch.as_tensor(np.where(span > 0, span, 1.0)))
         self.move.copy_(torch.as_tensor(np.quantile(np.abs(moves), 0.95, axis=0)))
         self.pull.copy_(torch.as_tensor(pull_of(own, actions, moves)))
+        if space is not None:
+            self.metric.fit(space)
 
     def fit_prior(self, ways: OneMapPrior | ManyMapsPrior, visited: int) -> None:
         self.ways.load_state_dict(ways.state_dict())
@@ -86,7 +91,7 @@ class GoalFeatures(BaseFeaturesExtractor):
     def of(self, states: Tensor, achieved: Tensor, desired: Tensor, told: PriorFeatures) -> Tensor:
         """(..., S), (..., G), (..., G) and what the ways tell of them -> (..., F); the desired goals are broadcast."""
         own = (states[..., : self.own] - self.state_mean) / self.state_scale
-        offset = (desired - achieved) / self.goal_range
+        offset = self.metric.short(desired - achieved) / self.goal_range
         slope = (told.slope * self.move).clamp(-2.0, 2.0)
         parts = [own, offset * 4, torch.tanh(offset * 16), told.seen, slope, told.steps.log1p()[..., None] / 2]
         return torch.cat(parts, dim=-1)

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from thalweg.planner.data.coverage import Coverage
+from thalweg.planner.goal_space import GoalSpace
 from thalweg.planner.many_maps.layout import look_up
+from thalweg.planner.networks.goal_metric import GoalMetric
 
 _SQUARES = 256  # of the picture along each side
 _NEAR, _FAR = (2, 0.5), (4, 1.5)  # looks to each side, and their spacing [typical moves of a step]
@@ -23,13 +25,13 @@ class LocalView(nn.Module):
     a corner is much the same everywhere. Two grids of looks: a fine one tells on which side of a wall's end the agent is, a
     coarse one where the next turnings are.
 
-    Both entries are taken to be in one unit. In worlds more than 250 moves wide a square is wider than a move, and walls blur.
+    The spacing of the looks follows the unit of each entry, and what wraps is looked at round its end. In worlds more than 250 moves wide a square is wider than a move, and walls blur.
     """
 
     gaps: Tensor  # (_SQUARES, _SQUARES) the picture
     low: Tensor  # (2,) its corners [goal units]
     high: Tensor  # (2,)
-    move: Tensor  # () typical [goal units]
+    move: Tensor  # () typical [units of the first entry]
     looks: Tensor  # (size, 2) [typical moves]
 
     def __init__(self) -> None:
@@ -42,17 +44,25 @@ class LocalView(nn.Module):
             torch.cartesian_prod(ticks, ticks) for ticks in (spacing * torch.arange(-n, n + 1) for n, spacing in (_NEAR, _FAR))
         ]
         self.register_buffer("looks", torch.cat(looks), persistent=False)
+        self.metric = GoalMetric(2)
         self.size = len(self.looks)
 
-    def fit(self, places: NDArray, move: float, barred: NDArray[np.bool_] | None = None) -> None:
-        """Draw the picture from visited places (N, 2), a typical move [goal units] and where barriers are (N,)."""
+    def fit(self, places: NDArray, move: float, barred: NDArray[np.bool_] | None = None, space: GoalSpace | None = None) -> None:
+        """Draw the picture from visited places (N, 2), a typical move [units of the first entry], where barriers are (N,) and the
+        places' space."""
+        space = space if space is not None else GoalSpace(2, units=(move, move))
         open_places = places if barred is None else places[~barred]
-        visited = Coverage(open_places)
-        margin = visited.within + 2 * move  # the border is where nobody has been
+        visited = Coverage(open_places, space=space)
+        margin = space.absolute(np.full(2, visited.spacing + 2 * move))  # the border is where nobody has been
         low, high = places.min(axis=0) - margin, places.max(axis=0) + margin
+        if space.wraps:  # but along what wraps there is none
+            closed, origin = np.array(space.periods) > 0, np.array(space.origin)
+            low, high = np.where(closed, origin, low), np.where(closed, origin + space.periods, high)
         axes = [start + (np.arange(_SQUARES) + 0.5) / _SQUARES * (end - start) for start, end in zip(low, high, strict=True)]
         squares = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-        gaps = np.linalg.norm(squares - open_places[visited.nearest(squares)[0]], axis=-1) - visited.within
+        offsets = space.relative(space.offsets(open_places[visited.nearest(squares)[0]], squares))
+        gaps = np.linalg.norm(offsets, axis=-1) - visited.spacing
+        self.metric.fit(space)
         for buffer, values in (
             (self.gaps, np.clip(gaps / move, 0.0, 1.0)),
             (self.low, low),
@@ -62,6 +72,8 @@ class LocalView(nn.Module):
             buffer.copy_(torch.as_tensor(values))
 
     def forward(self, places: Tensor) -> Tensor:
-        points = places[..., None, :] + self.move * self.looks
+        looks = self.move * self.looks
+        looks = looks if self.metric.is_plain else looks * self.metric.stretch
+        points = self.metric.wrapped(places[..., None, :] + looks)
         within = ((points - self.low) * (2 / (self.high - self.low)) - 1).flip(-1)  # as `Layout.within`, in fewer operations
         return look_up(self.gaps[None], within.reshape(1, -1, 2)).reshape(points.shape[:-1])

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
+from thalweg.planner.goal_space import GoalSpace
+
 Array = NDArray[np.floating]
 
 _SCALES = np.geomspace(1.0, 64.0, 73)  # at which the env's own test is tried; 6 % apart
@@ -22,6 +24,7 @@ class GoalTest:
     def __init__(self, env: VecEnv) -> None:
         self._env = env
         self.scale = 1.0
+        self.space: GoalSpace | None = None  # of the goals; None where no entry is known to wrap
 
     def ask(self, env: VecEnv) -> None:
         """Another env of the same kind."""
@@ -47,6 +50,15 @@ class GoalTest:
         self.scale = float(max(passing, default=1.0))
 
     def _rewards(self, achieved: Array, goals: Array, scale: float) -> Array:
-        places = achieved if scale == 1.0 else (goals + scale * (achieved - goals)).astype(goals.dtype)
+        places = achieved if scale == 1.0 else self._farther(achieved, goals, scale).astype(goals.dtype)
         (rewards,) = self._env.env_method("compute_reward", places, goals, [{}] * len(goals), indices=[0])
         return np.array(rewards, dtype=np.float32)  # a copy: an env may write its next ones where these lie
+
+    def _farther(self, achieved: Array, goals: Array, scale: float) -> Array:
+        """(B, G), (B, G) -> (B, G): so many times as far from the goals, and where an entry wraps no farther than half a turn:
+        beyond that it would come near again."""
+        if self.space is None:
+            return goals + scale * (achieved - goals)
+        offsets = scale * self.space.offsets(goals, achieved)
+        halves = np.where(self.space.boxes > 0, np.array(self.space.periods) / 2, np.inf)
+        return self.space.wrapped(goals + offsets.clip(-halves, halves))

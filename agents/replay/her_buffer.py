@@ -12,6 +12,7 @@ from stable_baselines3.common.buffers import DictReplayBuffer
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from thalweg.planner.data.trajectories import Trajectory
+from thalweg.planner.goal_space import GoalSpace
 from thalweg.planner.many_maps.layout import Layout
 
 from .batch import HerSamples
@@ -22,6 +23,7 @@ from .neighbours import NeighbourIndex
 Array = NDArray[np.floating]
 
 _COLUMNS = ("actions", "rewards", "dones", "timeouts", "first_step", "last_step")  # besides the observations
+_METRIC = ("units", "periods", "origin")  # of goals whose nearness is not plain
 _NEAREST_OF = 24  # random stored goals among which the spatially nearest becomes the hard negative
 _REBUILD = 1.25  # growth of the buffer after which its places are indexed anew
 
@@ -57,6 +59,7 @@ class HerBuffer(DictReplayBuffer):
             buffer_size, observation_space, action_space, device, n_envs, optimize_memory_usage, handle_timeout_termination
         )
         self.goal_test = GoalTest(env)
+        self.space = GoalSpace(int(np.prod(self.obs_shape["achieved_goal"])))
         self.relabel_horizon = relabel_horizon
         self.future_share = future_share
         self.nearby_share = nearby_share
@@ -68,6 +71,11 @@ class HerBuffer(DictReplayBuffer):
         self._index: NeighbourIndex | None = None  # of the achieved goals stored some time ago
         self.num_added = 0  # steps of all envs, those overwritten since among them
         self.rng = np.random.default_rng(0)
+
+    def measure(self, space: GoalSpace) -> None:
+        """What is near, and what is a short way round, from now on."""
+        self.space, self._index = space, None
+        self.goal_test.space = space if space.wraps else None
 
     def seed(self, seed: int | None) -> None:
         self.rng = np.random.default_rng(seed)
@@ -138,7 +146,8 @@ class HerBuffer(DictReplayBuffer):
     def nearby_places(self, achieved: Array, maps: NDArray) -> NDArray:
         """(B, G), (B,) -> (B,): per row, the spatially nearest of 1 to 24 random stored places, near ones and farther ones."""
         rows = self._random_rows(maps, _NEAREST_OF)
-        offsets = _at_rows(self.next_observations["achieved_goal"], rows) - achieved[:, None]  # (B, _NEAREST_OF, G)
+        there = _at_rows(self.next_observations["achieved_goal"], rows)  # (B, _NEAREST_OF, G)
+        offsets = self.space.relative(self.space.offsets(achieved[:, None], there))
         gaps = np.einsum("bng,bng->bn", offsets, offsets)
         tried = (_NEAREST_OF + 1.0) ** self.rng.random(len(achieved))  # log-uniform
         nearest = np.where(np.arange(_NEAREST_OF) < tried[:, None], gaps, np.inf).argmin(axis=1)
@@ -216,7 +225,7 @@ class HerBuffer(DictReplayBuffer):
 
     def _indexed(self) -> NeighbourIndex:
         maps = self.maps[: self.num_stored].reshape(-1)
-        return NeighbourIndex(self.stored("achieved_goal").reshape(len(maps), -1), maps, self.map_numbers.many)
+        return NeighbourIndex(self.stored("achieved_goal").reshape(len(maps), -1), maps, self.map_numbers.many, self.space)
 
     def content(self) -> dict[str, NDArray]:
         """All that is stored, for `restore`. Of a buffer that has wrapped, the oldest step comes first."""
@@ -232,7 +241,8 @@ class HerBuffer(DictReplayBuffer):
             for name in ("first_step", "last_step"):
                 stored[name] = (stored[name] - oldest) % self.buffer_size
             stored = {name: np.roll(values, -oldest, axis=0) for name, values in stored.items()}
-        return stored | {"arrival_scale": np.array(self.goal_test.scale)}
+        metric = {} if self.space.is_plain else {name: np.array(getattr(self.space, name)) for name in _METRIC}
+        return stored | metric | {"arrival_scale": np.array(self.goal_test.scale)}
 
     def grow(self, num_steps: int) -> None:
         """Make room for so many steps of each env, where there is less; places get other numbers.
@@ -264,6 +274,8 @@ class HerBuffer(DictReplayBuffer):
             for key, values in getattr(self, part).items():
                 values[:num_steps] = content[f"{part}/{key}"]
         self.goal_test.scale = float(content["arrival_scale"])
+        if set(_METRIC) <= set(content):
+            self.measure(GoalSpace(self.space.size, *(tuple(content[name].tolist()) for name in _METRIC)))
         self.pos, self.full, self.num_added = num_steps % self.buffer_size, num_steps == self.buffer_size, num_steps
         numbers, first = np.unique(self.maps[:num_steps], return_index=True)
         states = self.stored("observation").reshape(-1, *self.obs_shape["observation"])[first]
@@ -280,8 +292,8 @@ class HerBuffer(DictReplayBuffer):
         return self.observations[key][: self.num_stored]
 
     def moves(self) -> Array:
-        """(N, n_envs, G): how far each stored step moved the achieved goal."""
-        return self.next_observations["achieved_goal"][: self.num_stored] - self.stored("achieved_goal")
+        """(N, n_envs, G): how far each stored step moved the achieved goal, the short way round."""
+        return self.space.offsets(self.stored("achieved_goal"), self.next_observations["achieved_goal"][: self.num_stored])
 
     def trajectories(self) -> list[Trajectory]:
         """The episodes, cut where they were cut by the buffer's end, as trajectories of at least two states; actions are the

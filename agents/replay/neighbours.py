@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from thalweg.planner.goal_space import GoalSpace
+
 Array = NDArray[np.floating]
 
 _NEXT_TO = 8  # places among which one is drawn
@@ -13,12 +15,14 @@ _APART = 1e6  # times the size of the world: how far apart the places of two map
 
 
 class NeighbourIndex:
-    """Of places (N, G) in the maps with these numbers (N,); without `many_maps` all of these are 0."""
+    """Of places (N, G) in the maps with these numbers (N,); without `many_maps` all of these are 0. Near as their space says."""
 
-    def __init__(self, places: Array, maps: NDArray, many_maps: bool) -> None:
+    def __init__(self, places: Array, maps: NDArray, many_maps: bool, space: GoalSpace | None = None) -> None:
         self._many_maps = many_maps
-        self._gap = _APART * max(float(np.ptp(places, axis=0).max()), 1.0)
-        self._tree = cKDTree(self._apart(places, maps))
+        self._space = space if space is not None else GoalSpace(places.shape[1])
+        self._gap = _APART * max(float(np.ptp(self._space.relative(places), axis=0).max()), 1.0)
+        boxes = [*self._space.boxes, 0.0] if many_maps else self._space.boxes
+        self._tree = cKDTree(self._apart(places, maps), boxsize=boxes if self._space.wraps else None)
         self._order = np.argsort(maps, kind="stable")
         self._first = np.concatenate([[0], np.cumsum(np.bincount(maps))])  # where each map's begin in this order
 
@@ -42,4 +46,5 @@ class NeighbourIndex:
 
     def _apart(self, places: Array, maps: NDArray) -> Array:
         """(B, G), (B,) -> (B, G) or (B, G + 1): places, such that those of different maps are far apart."""
-        return np.column_stack([places, self._gap * maps]) if self._many_maps else places
+        flat = self._space.flat(places)
+        return np.column_stack([flat, self._gap * maps]) if self._many_maps else flat

@@ -14,8 +14,10 @@ from stable_baselines3 import SAC
 from stable_baselines3.common.utils import get_device, set_random_seed
 from torch import Tensor
 
+from thalweg.planner.goal_space import GoalSpace
+
 from ..config import AgentConfig
-from ..env_layout import layout_of
+from ..env_layout import layout_of, periods_of
 from ..features.embedding_cache import EmbeddingCache, UncachedEmbeddings
 from ..features.geodesic_prior import prior_of
 from ..finite import NotFiniteError
@@ -85,6 +87,7 @@ class GoalSAC(SAC):
         config = settings_of(config or AgentConfig(num_envs=env.num_envs), env.num_envs, learning_rate, policy_kwargs, sb3)
         self.config = config
         self.layout = layout_of(env)
+        self.periods = periods_of(env)  # as the env says; None where what was seen tells
         self._scheduled = callable(learning_rate)
         self.fixed_size = buffer_size
         self._grows = total_steps is None and buffer_size is None
@@ -123,6 +126,8 @@ class GoalSAC(SAC):
             **{name: value for name, value in sb3.items() if name in PASSED_ON},
         )
         self.replay_buffer.seed(seed)
+        if self.periods is not None and any(self.periods):
+            self.replay_buffer.measure(GoalSpace(goal_size, periods=self.periods))
 
     def _room_for(self, total_steps: int, num_envs: int) -> int:
         """Steps of each env.
@@ -299,10 +304,13 @@ class GoalSAC(SAC):
         """What the features are scaled by, and what counts as reached, from the first steps."""
         buffer = self.replay_buffer
         places = buffer.stored("achieved_goal")
+        after = buffer.next_observations["achieved_goal"][: len(places)]
+        size = places.shape[-1]
+        buffer.measure(GoalSpace.of_steps(places.reshape(-1, size), (after - places).reshape(-1, size), self.periods))
         stored = buffer.stored("observation"), places, buffer.actions[: len(places)], buffer.moves()
         states, goals, actions, moves = (values.reshape(-1, values.shape[-1]) for values in stored)
         for network in (self.actor, self.critic, self.critic_target):
-            network.features_extractor.fit(states, goals, actions, moves)
+            network.features_extractor.fit(states, goals, actions, moves, buffer.space)
         buffer.goal_test.fit(goals, moves, self.config.arrival_moves)
 
     def _fit_prior(self) -> None:
@@ -311,7 +319,7 @@ class GoalSAC(SAC):
         extractors = [network.features_extractor for network in (self.actor, self.critic, self.critic_target)]
         ways = extractors[0].ways
         if any(np.ptp(trajectory.goals, axis=0).any() for trajectory in trajectories):
-            ways.learn(trajectories, self.num_timesteps)
+            ways.learn(trajectories, self.num_timesteps, self.replay_buffer.space.periods)
         # else nothing has moved yet: the ways stay as they are until more is stored
         for extractor in extractors:
             extractor.fit_prior(ways, self.num_timesteps)

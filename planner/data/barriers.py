@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from .trajectories import Trajectory, typical_step
+from ..goal_space import GoalSpace, GoalTree
+from .trajectories import Trajectory
 
 Array = NDArray[np.floating]
 Flags = NDArray[np.bool_]
@@ -22,12 +22,12 @@ _FROM, _ASIDE = (
 )  # typical moves: who begins so far off a plane and ends less than so far on this side of it came up to it
 _EVIDENCE = 8  # pieces that came up to it, at least one from either side ...
 _WITNESSES = 8  # ... among pieces of so many trajectories: one that turned here eight times says little
-_ABOUT, _TOGETHER = 2.0, 12  # so many flags within so many typical moves make a barrier, which goes on so far where nobody crossed
+_ABOUT, _TOGETHER = 2.0, 12  # so many flags within so many typical moves make a barrier, which goes on so far if nobody crossed
 _CELL, _KEPT = 0.5, 2  # typical moves: of what lies in one cell (and, of pieces, leads the same way) so many are asked
 _AT_ONCE = 4_096  # positions: bounds memory
 
 
-def on_barrier(trajectories: Sequence[Trajectory]) -> Flags:
+def on_barrier(trajectories: Sequence[Trajectory], space: GoalSpace | None = None) -> Flags:
     """(M,) of all visited positions: does a barrier lead through here?
 
     Near means joined wherever walls are thicker than a step. A pane is not: positions on either side of it lie arbitrarily near
@@ -37,35 +37,41 @@ def on_barrier(trajectories: Sequence[Trajectory]) -> Flags:
     goes on if it leads there and nobody crossed. Nothing is said of goals of so many entries that hardly any two
     trajectories pass near each other.
     """
-    places = np.concatenate([trajectory.goals for trajectory in trajectories]).astype(np.float64)
-    move = typical_step(trajectories)
-    first, last = _straight_pieces(trajectories, _LENGTH * move)
+    space = space if space is not None else GoalSpace.fit([trajectory.goals for trajectory in trajectories])
+    driven = [space.relative(space.unwrapped(trajectory.goals.astype(np.float64))) for trajectory in trajectories]
+    places, move = np.concatenate(driven), space.move if space.moves else 0.0
+    space = GoalSpace(space.size, units=(space.move,) * space.size, periods=tuple(space.boxes))  # of these
+    first, last = _straight_pieces(driven, _LENGTH * move)
     if len(first) < _EVIDENCE or move == 0:
         return np.zeros(len(places), dtype=bool)
     normals = _normals(places.shape[1])
     heading = np.abs((places[last] - places[first]) @ normals.T).argmax(axis=1)
     middles = (places[first] + places[last]) / 2
-    cells = np.column_stack([np.floor(middles / (_CELL * move)), heading])
+    cells = np.column_stack([np.floor(space.flat(middles) / (_CELL * move)), heading])
     kept = _some_of_each(cells)  # what slides along a wall is very much, and hides what came up to it
     ends = np.stack([places[first[kept]], places[last[kept]]])
     owners = np.repeat(np.arange(len(trajectories)), [len(trajectory) for trajectory in trajectories])[first[kept]]
-    pieces, asked = cKDTree(middles[kept]), _some_of_each(np.floor(places / (_CELL * move)))
-    found = [_planes(part, pieces, ends, owners, normals, move) for part in _parts(places[asked])]
+    asked = _some_of_each(np.floor(space.flat(places) / (_CELL * move)))
+    tree = space.tree(middles[kept])
+    found = [_planes(part, tree, middles[kept], ends, owners, normals, space) for part in _parts(places[asked])]
     barred, crossed = (np.concatenate(flags) for flags in zip(*found, strict=True))
-    spread = [_surface(places[asked], *flags, _ABOUT * move) for flags in zip(barred.T, crossed.T, strict=True)]
+    spread = [_surface(places[asked], *flags, space) for flags in zip(barred.T, crossed.T, strict=True)]
     on_any: Flags = np.any(spread, axis=0)
-    return on_any[cKDTree(places[asked]).query(places)[1]]
+    return on_any[space.tree(places[asked]).query(places)[1]]
 
 
 def _planes(
-    at: Array, pieces: cKDTree, ends: Array, owners: NDArray[np.intp], normals: Array, move: float
+    at: Array, tree: GoalTree, middles: Array, ends: Array, owners: NDArray[np.intp], normals: Array, space: GoalSpace
 ) -> tuple[Flags, Flags]:
-    """(N, G) positions, a tree over middles of pieces, their ends (2, P, G) and trajectories (P,) -> (N, normals) is this plane a
-    barrier, and (N, normals) did anybody cross it?"""
-    gaps, rows = pieces.query(at, k=np.arange(1, min(_ASKED, pieces.n) + 1), distance_upper_bound=_RADIUS * move)
+    """(N, G) positions, a tree over middles of pieces (P, G), their ends (2, P, G) and trajectories (P,) -> (N, normals) is this
+    plane a barrier, and (N, normals) did anybody cross it?"""
+    gaps, rows = tree.query(at, k=np.arange(1, min(_ASKED, len(middles)) + 1), within=_RADIUS)
     near = np.isfinite(gaps)
     rows = np.where(near, rows, 0)
-    offsets = ((ends[:, rows] - at[:, None]) @ normals.T) / move  # (2, N, K, normals)
+    beside = ends[:, rows]
+    if space.wraps:  # whole turns are no distance
+        beside = beside + (space.beside(at[:, None], middles[rows]) - middles[rows])
+    offsets = ((beside - at[:, None]) @ normals.T) / space.move  # (2, N, K, normals)
     begins = np.where(np.abs(offsets[0]) > np.abs(offsets[1]), offsets[0], offsets[1])  # the end that is farther from the plane
     stops = (offsets.sum(axis=0) - begins) * np.sign(begins)  # the other, below 0 beyond the plane
     came = (np.abs(begins) > _FROM) & (stops < _ASIDE) & near[..., None]
@@ -77,23 +83,22 @@ def _planes(
     return told & ~crossed, crossed
 
 
-def _surface(at: Array, barred: Flags, crossed: Flags, about: float) -> Flags:
+def _surface(at: Array, barred: Flags, crossed: Flags, space: GoalSpace) -> Flags:
     """(N, G), (N,), (N,) of one normal -> (N,): a barrier is a surface, so a few flags alone are chance, and gaps are filled."""
     if not barred.any():
         return barred
-    flagged = cKDTree(at[barred])
-    sure = flagged.query_ball_point(at[barred], about, return_length=True) >= _TOGETHER
+    flagged = space.tree(at[barred]).flat
+    sure = flagged.query_ball_point(flagged.data, _ABOUT * space.move, return_length=True) >= _TOGETHER
     if not sure.any():
         return np.zeros(len(at), dtype=bool)
-    gaps = cKDTree(at[barred][sure]).query(at, distance_upper_bound=about)[0]
+    gaps = space.tree(at[barred][sure]).query(at, within=_ABOUT)[0]
     return np.isfinite(gaps) & ~crossed
 
 
-def _straight_pieces(trajectories: Sequence[Trajectory], length: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """From each position to the first that lies so far away [goal units], where the path there is nearly straight: their rows."""
+def _straight_pieces(driven: Sequence[Array], length: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """(T, G) each -> from each position to the first so far away, where the path there is nearly straight: their rows."""
     firsts, lasts, begin = [], [], 0
-    for trajectory in trajectories:
-        goals = trajectory.goals.astype(np.float64)
+    for goals in driven:
         passed = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(goals, axis=0), axis=1))])
         rows = np.arange(len(goals))
         for steps in range(1, _LONGEST + 1):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
+
+from ..goal_space import GoalSpace
 
 Array = NDArray[np.floating]
 
@@ -16,27 +17,36 @@ _NEIGHBOURS = 8  # visited places that lie, in the median, within the distance a
 class Coverage:
     """Where the agent has been. A place counts as visited if it is about as near to a visited one as these are to each other."""
 
-    def __init__(self, places: Array, barred: NDArray[np.bool_] | None = None) -> None:
-        """(N, G) goals that were achieved, and (N,) whether a barrier leads through there: see `on_barrier`."""
-        self._tree = cKDTree(places)
+    def __init__(self, places: Array, barred: NDArray[np.bool_] | None = None, space: GoalSpace | None = None) -> None:
+        """(N, G) goals that were achieved, (N,) whether a barrier leads through there: see `on_barrier`, and their space; without
+        one a move is a goal unit."""
+        self.space = space if space is not None else GoalSpace(places.shape[1])
+        self._tree = self.space.tree(places).flat  # as lengths are here, in units of the first entry
         self._barred = barred if barred is not None and barred.any() else None
-        gaps = self._tree.query(places[:: max(1, len(places) // 2_000)], k=_NEIGHBOURS)[0][:, -1]  # inf if there are fewer
-        self.within = float(np.median(gaps[np.isfinite(gaps)])) if np.isfinite(gaps).any() else 0.0
-        self._stride = max(self.within, _FINEST * float(np.ptp(places, axis=0).max()), 1e-12)
+        some = self.space.flat(places[:: max(1, len(places) // 2_000)])
+        gaps = self._tree.query(some, k=_NEIGHBOURS)[0][:, -1]  # inf if there are fewer
+        self.spacing = float(np.median(gaps[np.isfinite(gaps)])) if np.isfinite(gaps).any() else 0.0
+        span = float(np.ptp(self.space.relative(places), axis=0).max())
+        self._stride = max(self.spacing, _FINEST * span, 1e-12)
+
+    @property
+    def within(self) -> float:
+        """How far visited places are from each other [moves]."""
+        return self.spacing / self.space.move
 
     def nearest(self, places: Array) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """(N, G) -> (N,) indices of the nearest visited places, and what `contains` says."""
-        gaps, rows = self._tree.query(places)
+        gaps, rows = self._tree.query(self.space.flat(places))
         return rows, gaps < self._near(1.0)
 
     def contains(self, places: Array, slack: float = 1.0) -> NDArray[np.bool_]:
         """(..., G) -> (...): may the agent be there, for all that it has seen? `slack` times as far from it counts, too."""
-        gaps = self._tree.query(places, distance_upper_bound=self._near(slack))[0]
+        gaps = self._tree.query(self.space.flat(places), distance_upper_bound=self._near(slack))[0]
         return np.isfinite(gaps)
 
     def is_open(self, places: Array) -> NDArray[np.bool_]:
         """(..., G) -> (...): may the agent pass there? As `contains` with `LINE_SLACK`, and no barrier leads through."""
-        gaps, rows = self._tree.query(places, distance_upper_bound=self._near(LINE_SLACK))
+        gaps, rows = self._tree.query(self.space.flat(places), distance_upper_bound=self._near(LINE_SLACK))
         passed = np.isfinite(gaps)
         if self._barred is not None:
             passed[passed] = ~self._barred[rows[passed]]
@@ -46,31 +56,34 @@ class Coverage:
         """(..., G) -> (...): does a barrier lead through the nearest visited position?"""
         if self._barred is None:
             return np.zeros(places.shape[:-1], dtype=bool)
-        return self._barred[self._tree.query(places)[1]]
+        return self._barred[self._tree.query(self.space.flat(places))[1]]
 
     def _near(self, slack: float) -> float:
-        return max(slack * self.within * (1 + 1e-9), 1e-12)
+        return max(slack * self.spacing * (1 + 1e-9), 1e-12)
 
     def gaps(self, places: Array, most: float, widest: float) -> tuple[Array, Array]:
         """(..., G) -> (...) how far the nearest visited place is, and (...) how far visited places are from each other about it.
 
-        The former up to `most`, beyond which it is inf and the latter tells nothing. The latter as `within` tells it of them all,
-        but by more neighbours, since it is of one place; between `within` and `widest`, if that is more [goal units].
+        The former up to `most`, beyond which it is inf and the latter tells nothing. The latter as `spacing` tells it of them
+        all, but by more neighbours, since it is of one place; between `spacing` and `widest`, if that is more. All of it in units
+        of the first entry.
         """
-        gaps, rows = self._tree.query(places, distance_upper_bound=most)
+        gaps, rows = self._tree.query(self.space.flat(places), distance_upper_bound=most)
         near, at = np.unique(rows, return_inverse=True)
         count = min(4 * _NEIGHBOURS, self._tree.n)
         about = self._tree.data[near.clip(max=self._tree.n - 1)]  # row n: there is none
         spacings = self._tree.query(about, k=[count])[0][:, 0] * (_NEIGHBOURS / count) ** (1 / self._tree.m)
-        return gaps, spacings.clip(self.within, max(self.within, widest))[at.reshape(gaps.shape)]
+        return gaps, spacings.clip(self.spacing, max(self.spacing, widest))[at.reshape(gaps.shape)]
 
     def contains_lines(self, starts: Array, ends: Array) -> NDArray[np.bool_]:
-        """(N, G), (N, G) -> (N,): may the agent go along the straight line, looked at in strides of `within`? Not over a barrier.
+        """(N, G), (N, G) -> (N,): may the agent go along the straight line, the short way round, looked at in strides of
+        `within`? Not over a barrier.
 
         With `LINE_SLACK` paths in the U world keep out of the walls (less than 1 % shorter than any way for 9 of 10) and within
         0.5 % of the shortest way in the median; with a slack of 1 it is 4 %.
         """
-        strides = np.ceil(np.linalg.norm(ends - starts, axis=1) / self._stride).astype(int)
+        offsets = self.space.offsets(starts, ends)
+        strides = np.ceil(np.linalg.norm(self.space.relative(offsets), axis=1) / self._stride).astype(int)
         held = np.ones(len(starts), dtype=bool)
         for part in (8, 1):  # every eighth place first: most of the lines that are not open end there
             rows = np.flatnonzero(held)
@@ -79,6 +92,6 @@ class Coverage:
             step = np.arange(len(line)) - np.repeat(np.cumsum(counts) - counts, counts)
             along = (step / (counts[line] - 1))[:, None]
             row = rows[line]
-            open_points = self.is_open(starts[row] + along * (ends[row] - starts[row]))
+            open_points = self.is_open(starts[row] + along * offsets[row])
             held[rows] = np.bincount(line, weights=~open_points, minlength=len(rows)) == 0
         return held

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ..goal_space import GoalSpace
 from .barriers import on_barrier
 from .coverage import Coverage
 from .trajectories import GoalEntries, Trajectory
@@ -22,13 +23,14 @@ class Dataset:
 
     trajectories: Sequence[Trajectory]
     goal_of: GoalEntries
+    periods: tuple[float, ...] | None = None  # (G,) of a goal's entries, 0 where one does not wrap; None: the data tells
 
     @classmethod
-    def of(cls, trajectories: Sequence[Trajectory]) -> Dataset:
+    def of(cls, trajectories: Sequence[Trajectory], periods: tuple[float, ...] | None = None) -> Dataset:
         """ValueError if there are none, or a goal is no part of the state."""
         if not trajectories:
             raise ValueError("there are no trajectories to learn from")
-        return cls(trajectories, GoalEntries.infer(trajectories))
+        return cls(trajectories, GoalEntries.infer(trajectories), periods)
 
     def __repr__(self) -> str:
         return f"Dataset({len(self.trajectories)} trajectories, {self.num_states} states)"
@@ -48,9 +50,14 @@ class Dataset:
         return np.concatenate([trajectory.goals for trajectory in self.trajectories])
 
     @cached_property
+    def space(self) -> GoalSpace:
+        """The metric of goals: moves, the short way round."""
+        return GoalSpace.fit([trajectory.goals for trajectory in self.trajectories], self.periods)
+
+    @cached_property
     def on_barrier(self) -> NDArray[np.bool_]:
         """(M,) of the visited positions: does a barrier lead through there?"""
-        return on_barrier(self.trajectories)
+        return on_barrier(self.trajectories, self.space)
 
     @cached_property
     def clear_states(self) -> Array:
@@ -60,13 +67,14 @@ class Dataset:
     @cached_property
     def visited(self) -> Coverage:
         """Where a generated goal may lie; its rows are those of `states`."""
-        return Coverage(self.goals, self.on_barrier)
+        return Coverage(self.goals, self.on_barrier, self.space)
 
     def lift(self, goals: Array) -> Array:
         """(N, G) generated goals -> (N, S) states: the remaining entries are those of the nearest visited state.
 
         A goal that nobody has achieved may be inside a wall: there the nearest visited state stands in as it is.
         """
+        goals = self.space.wrapped(goals)
         nearest, been = self.visited.nearest(goals)
         states = self.states[nearest]
         states[been] = self.goal_of.lift(goals[been], states[been])

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..goal_space import GoalSpace
+
 Array = NDArray[np.floating]
 
 _ROUNDING = 1e-3  # of a typical step: changes of motion that are smaller tell of float32
@@ -25,9 +27,9 @@ class Trajectory:
         return len(self.states)
 
 
-def pack_trajectories(trajectories: Sequence[Trajectory]) -> dict[str, NDArray]:
-    """Trajectories -> flat arrays for an npz file: states (N, S), goals (N, G), lengths (K,), and actions (N - K, A) if all have
-    them."""
+def pack_trajectories(trajectories: Sequence[Trajectory], periods: Sequence[float] = ()) -> dict[str, NDArray]:
+    """Trajectories -> flat arrays for an npz file: states (N, S), goals (N, G), lengths (K,), actions (N - K, A) if all have
+    them, and periods (G,) of the goals if any entry wraps."""
     arrays: dict[str, NDArray] = {
         "states": np.concatenate([trajectory.states for trajectory in trajectories]).astype(np.float32),
         "goals": np.concatenate([trajectory.goals for trajectory in trajectories]).astype(np.float32),
@@ -36,7 +38,18 @@ def pack_trajectories(trajectories: Sequence[Trajectory]) -> dict[str, NDArray]:
     actions = [trajectory.actions for trajectory in trajectories if trajectory.actions is not None]
     if actions and len(actions) == len(trajectories):
         arrays["actions"] = np.concatenate(actions).astype(np.float32)
+    if any(periods):
+        arrays["periods"] = np.array(periods, dtype=np.float64)
     return arrays
+
+
+def stored_periods(arrays: dict[str, NDArray]) -> tuple[float, ...]:
+    """(G,) as `pack_trajectories` stored them; 0, for entries that do not wrap, where it did not. ValueError for others."""
+    size = arrays["goals"].shape[1]
+    periods = np.asarray(arrays.get("periods", np.zeros(size)))
+    if periods.shape != (size,) or not np.isfinite(periods).all() or (periods < 0).any():
+        raise ValueError(f"trajectories have periods for {size} entries of a goal, none of them negative, got {periods}")
+    return tuple(periods.tolist())
 
 
 def unpack_trajectories(arrays: dict[str, NDArray]) -> list[Trajectory]:
@@ -106,16 +119,17 @@ def typical_step(trajectories: Sequence[Trajectory]) -> float:
     return float(np.quantile(moves, 0.95)) or float(np.quantile(moves[moves > 0], 0.95))
 
 
-def typical_turn(trajectories: Sequence[Trajectory]) -> float:
+def typical_turn(trajectories: Sequence[Trajectory], space: GoalSpace | None = None) -> float:
     """In how many env steps the agent can change its motion by a typical step: what a mass in motion cannot do at once.
 
     A typical step by the 90th percentile of how much one step's motion differs from the last one's: pushes are seldom less than
     full, and stops at walls rarer than that. At least 1, which is what follows its actions at once, or was never seen to turn;
     ValueError if nothing moves.
     """
-    step = typical_step(trajectories)
-    if step == 0:
+    space = space if space is not None else GoalSpace.fit([trajectory.goals for trajectory in trajectories])
+    if not space.moves:
         raise ValueError("no trajectory moves; nothing can be said of how it turns")
-    changes = [np.linalg.norm(np.diff(trajectory.goals, n=2, axis=0), axis=1) for trajectory in trajectories]
+    step, moved = space.move, [np.diff(space.unwrapped(trajectory.goals), n=2, axis=0) for trajectory in trajectories]
+    changes = [np.linalg.norm(space.relative(own), axis=1) for own in moved]
     change = float(np.quantile(np.concatenate(changes), 0.9)) if any(len(own) for own in changes) else 0.0
     return max(1.0, step / change) if change > _ROUNDING * step else 1.0

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..data.trajectories import typical_step
 from ..energy.model import generator_from
 from ..experience import Experience
 from ..fitting import OnStep, adam, counted_on, descend, ignore, seeded
@@ -105,7 +104,7 @@ class ConnectivityDistance:
         rng = np.random.default_rng(experience.seed)
         with seeded(experience.seed):
             network = Connectivity(experience.goals.shape[1], config)
-        network.places.fit(experience.goals, typical_step(experience.trajectories))
+        network.places.fit(experience.goals, np.array(experience.space.units), experience.space)
         _train(network, sampler, pairs, config, rng, counted_on(on_step, config.sampler.train_steps))
         network.eval().requires_grad_(False)
         network.log_weights.copy_(_log_weights(network, pairs, config.within, rng))
@@ -160,7 +159,8 @@ class _Successors:
             raise ValueError("no trajectory has two states; there is nothing to connect")
         self.goals = experience.goals
         far = np.flatnonzero(self.remaining == self.remaining.max())
-        self.reach = float(np.linalg.norm(self.goals[far + self.remaining.max()] - self.goals[far], axis=1).max())  # goal units
+        self.space = experience.space
+        self.reach = float(self.space.gap(self.goals[far], self.goals[far + self.remaining.max()]).max())  # moves
 
     def after(self, rows: NDArray[np.intp], rng: np.random.Generator) -> Array:
         """(B,) -> (B, G): what is reached from there, up to `within` steps on."""
@@ -180,7 +180,7 @@ def _train(
     def loss(step: int) -> Tensor:
         rows = rng.choice(pairs.first, size=config.batch_size)
         anchors = pairs.goals[rows]
-        negatives = _some_nearby(nodes, anchors, config.negatives, pairs.reach, rng)
+        negatives = _some_nearby(nodes, anchors, config.negatives, pairs, rng)
         starts, positives = tensor_of(anchors), tensor_of(pairs.after(rows, rng))
         scores = network.score(starts, positives)  # (B, B): those of other anchors serve as negatives, too
         drawn = network.score(starts[:, None], tensor_of(negatives))[:, 0]  # (B, negatives)
@@ -202,14 +202,14 @@ def _nodes(sampler: CvaeSampler, goals: Array, rng: np.random.Generator) -> Arra
     return np.concatenate([imagined, visited])
 
 
-def _some_nearby(nodes: Array, anchors: Array, count: int, reach: float, rng: np.random.Generator) -> Array:
+def _some_nearby(nodes: Array, anchors: Array, count: int, pairs: _Successors, rng: np.random.Generator) -> Array:
     """(N, G), (B, G) -> (B, count, G) nodes: every other one is within reach of its anchor, if one of 64 tried is.
 
     As the crow flies: across a wall is where a false connection would be, and nodes from anywhere are hardly ever there.
     All within reach are alike; were the nearest preferred, nothing would look less connected than an anchor with itself.
     """
     tried = nodes[rng.integers(len(nodes), size=(len(anchors), count, _TRIES))]
-    near = np.linalg.norm(tried - anchors[:, None, None], axis=-1) <= reach
+    near = pairs.space.gap(anchors[:, None, None], tried) <= pairs.reach
     first = np.where(np.arange(count) % 2 == 0, near.argmax(axis=2), 0)
     return np.take_along_axis(tried, first[..., None, None], axis=2)[:, :, 0]
 

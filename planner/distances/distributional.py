@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..experience import Experience
 from ..fitting import OnStep, adam, constant, descend, ignore, seeded
+from ..goal_space import GoalSpace
 from ..networks.place_features import FourierFeatures
 from ..networks.stored import State, reading
 from .batching import all_pairs, in_parts, tensor_of
@@ -81,7 +82,7 @@ class DistributionalDistance:
         with experience.world.replay() as sample, seeded(experience.seed):
             first: Transitions = sample(10_000)
             network = _Network(first.states.shape[1], first.goals.shape[1], first.actions.shape[1], config)
-            network.fit(first)
+            network.fit(first, experience.space)
             _train(network, sample, act, config, on_step)
         return cls(network.eval().requires_grad_(False), act, experience.goal_of, config)
 
@@ -195,15 +196,15 @@ class _Network(nn.Module):
             nn.Linear(config.hidden, config.bins),
         )
 
-    def fit(self, batch: Transitions) -> None:
+    def fit(self, batch: Transitions, space: GoalSpace) -> None:
         scale = batch.states.std(dim=0)
         self.state_mean.copy_(batch.states.mean(dim=0))
         self.state_scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)))
-        moves = (batch.next_places - batch.places).abs().numpy()
-        self.places.fit(batch.places.numpy(), np.quantile(moves, 0.95, axis=0))
+        moves = np.abs(space.offsets(batch.places.numpy(), batch.next_places.numpy()))
+        self.places.fit(batch.places.numpy(), np.quantile(moves, 0.95, axis=0), space)
 
     def forward(self, states: Tensor, places: Tensor, actions: Tensor, goals: Tensor) -> Tensor:
         """(B, ...) each -> (B, bins) logits"""
         standard = (states - self.state_mean) / self.state_scale
-        offset = torch.tanh((goals - places) / self.places.range * 16)
+        offset = torch.tanh(self.places.metric.short(goals - places) / self.places.range * 16)
         return self.layers(torch.cat([standard, actions, offset, self.places(places), self.places(goals)], dim=1))

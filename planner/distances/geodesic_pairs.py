@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from ..data.points import spread_points
+from ..goal_space import GoalSpace
 
 Array = NDArray[np.floating]
 Indices = NDArray[np.integer]
@@ -49,6 +50,7 @@ class GeodesicPairs:
         reach: float,
         rng: np.random.Generator,
         barred: NDArray[np.bool_] | None = None,
+        space: GoalSpace | None = None,
     ) -> GeodesicPairs:
         """Over a `visited_graph` of places (N, G), up to so many landmarks and marks, of these up to `reach` env steps.
 
@@ -61,7 +63,7 @@ class GeodesicPairs:
             return max(min(number, len(known) // _PLACES_FOR_EACH), _FEWEST)
 
         both = graph, graph.T.tocsr()
-        spread = known[spread_points(places[known], at_most(landmarks), _POOL, rng)]
+        spread = known[spread_points(places[known], at_most(landmarks), _POOL, rng, space)]
         steps = np.stack([dijkstra(way, indices=spread).astype(np.float32) for way in both])
         chosen = rng.permutation(known)[: at_most(marks)]
         parts = np.split(chosen, range(_AT_ONCE, len(chosen), _AT_ONCE))

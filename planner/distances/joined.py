@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from ..experience import Experience
 from ..fitting import OnStep, ignore
+from ..goal_space import GoalTree
 from ..graph.visited_graph import visited_graph
 from ..protocols import DistanceModel
 
@@ -30,7 +30,7 @@ class JoinedDistance:
 
     distance: DistanceModel
     goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
-    places: cKDTree
+    places: GoalTree
     part: NDArray[np.intp]  # (M,) of each place
 
     def __post_init__(self) -> None:
@@ -39,13 +39,14 @@ class JoinedDistance:
     @classmethod
     def fit(cls, experience: Experience, config: None = None, on_step: OnStep = ignore) -> JoinedDistance:
         """`experience.distance`, joined. ValueError if nothing moves."""
-        data, places = experience.trajectories, experience.goals
-        part = connected_components(visited_graph(data, barred=experience.data.on_barrier)[0], directed=False)[1].astype(np.intp)
+        data, places, space = experience.trajectories, experience.goals, experience.space
+        graph = visited_graph(data, space, experience.data.on_barrier)
+        part = connected_components(graph, directed=False)[1].astype(np.intp)
         firsts = np.cumsum([0] + [len(trajectory) for trajectory in data[:-1]])
         stayed = np.bincount(part[firsts], minlength=part.max() + 1)
         large = stayed[part] >= min(_LEAST_TRAJECTORIES, stayed.max())
-        part[~large] = part[large][cKDTree(places[large]).query(places[~large])[1]]
-        return cls(experience.distance, experience.goal_of, cKDTree(places), part)
+        part[~large] = part[large][space.tree(places[large]).query(places[~large])[1]]
+        return cls(experience.distance, experience.goal_of, space.tree(places), part)
 
     def pairwise(self, states: Array, goals: Array) -> Array:
         """(N, S), (M, G) -> (N, M) env steps; inf where no way is known."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..data.trajectories import GoalEntries, Trajectory, typical_step
 from ..experience import Experience
 from ..fitting import OnStep, adam, counted_on, descend, ignore, seeded
+from ..goal_space import GoalSpace
 from ..graph.visited_graph import visited_graph
 from ..many_maps.layout import Layout, clearest, look_up
 from ..many_maps.local_links import LINK, links_of_map
@@ -212,7 +213,8 @@ def fit_local_geodesics(
 
 
 def _visited_ways(group: Sequence[Trajectory], step_length: float) -> tuple[Array, csr_array]:
-    return np.concatenate([trajectory.goals for trajectory in group]), visited_graph(group, step_length)[0]
+    space = GoalSpace(2, units=(step_length, step_length))  # of a picture both entries are of one kind
+    return np.concatenate([trajectory.goals for trajectory in group]), visited_graph(group, space)
 
 
 def _told_ways(picture: Array, network: LocalGeodesics, step_length: float, rng: np.random.Generator) -> tuple[Array, csr_array]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..data.trajectories import Trajectory
 from ..experience import Experience
 from ..fitting import OnStep, adam, descend, ignore, seeded
+from ..goal_space import GoalSpace
 from ..graph.visited_graph import visited_graph
 from ..networks.place_features import FourierFeatures, GridFeatures
 from ..networks.stored import State, reading, with_sizes
@@ -72,10 +73,10 @@ class Quasimetric(nn.Module):
     def forward(self, places: Tensor) -> Tensor:
         return self.layers(torch.cat([self.waves(places), self.grids(places)], dim=-1)).unflatten(-1, self.shape)
 
-    def fit(self, places: Array, step_length: float) -> None:
-        """Set where visited places (N, G) lie, for a typical step [goal units]."""
-        self.waves.fit(places, step_length)
-        self.grids.fit(places, step_length)
+    def fit(self, places: Array, space: GoalSpace) -> None:
+        """Set where visited places (N, G) lie, and their metric."""
+        for features in (self.waves, self.grids):
+            features.fit(places, np.array(space.units), space)
 
     @torch.no_grad()
     def with_slopes(self, places: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,7 +139,9 @@ class QuasimetricDistance:
     ) -> QuasimetricDistance:
         """ValueError if nothing moves; DivergedError if the loss diverges."""
         config = config if config is not None else QuasimetricDistanceConfig()
-        network = fit_quasimetric(experience.trajectories, config, experience.seed, on_step, barred=experience.data.on_barrier)
+        network = fit_quasimetric(
+            experience.trajectories, config, experience.seed, on_step, barred=experience.data.on_barrier, space=experience.space
+        )
         return cls(network, experience.goal_of, config)
 
     @classmethod
@@ -198,22 +201,24 @@ def fit_quasimetric(
     on_step: OnStep = ignore,
     start: Quasimetric | None = None,
     barred: NDArray[np.bool_] | None = None,
+    space: GoalSpace | None = None,
 ) -> Quasimetric:
-    """Learn the ways over all visited places, from random weights or from those of `start`; `barred`: see `visited_graph`.
+    """Learn the ways over all visited places, from random weights or from those of `start`.
 
-    ValueError if nothing moves; DivergedError if the loss diverges.
+    `barred` and `space`: see `visited_graph`. ValueError if nothing moves; DivergedError if the loss diverges.
     Where what was visited has grown beyond what `start` sees, all it knows is moved: still nearer than random weights.
     """
     rng = np.random.default_rng(seed)
     places = np.concatenate([trajectory.goals for trajectory in data])
-    graph, step_length = visited_graph(data, barred=barred)
-    ways = GeodesicPairs.search(graph, places, config.landmarks, config.marks, config.reach, rng, barred)
+    space = space if space is not None else GoalSpace.fit([trajectory.goals for trajectory in data])
+    graph = visited_graph(data, space, barred)
+    ways = GeodesicPairs.search(graph, places, config.landmarks, config.marks, config.reach, rng, barred, space)
     with seeded(seed):
         network = Quasimetric(places.shape[1], config)
     if start is not None:
         network.load_state_dict(start.state_dict())
     if start is None or not start.grids.contains(places):
-        network.fit(places, step_length)
+        network.fit(places, space)
     _train(network, places, ways, config, rng, on_step)
     return network.eval().requires_grad_(False)
 

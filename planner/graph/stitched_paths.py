@@ -17,6 +17,7 @@ from ..data.barriers import on_barrier
 from ..data.coverage import Coverage
 from ..data.points import resample_by_arc_length, spread_points
 from ..data.trajectories import GoalEntries, Trajectory, typical_step
+from ..goal_space import GoalSpace
 from ..many_maps.layout import Layout
 from ..many_maps.local_links import LINK, links_of_map
 from ..protocols import DistanceModel
@@ -46,15 +47,20 @@ def training_paths(
     stride: float,
     rng: np.random.Generator,
     on_step: Callable[[int], None] = lambda done: None,
+    space: GoalSpace | None = None,
 ) -> tuple[Array, Array]:
-    """The mixture that the energy model is fitted to: paths (N, 129, G) and their weights (N,).
+    """The mixture that the energy model is fitted to: paths (N, 129, G) and their weights (N,). What wraps goes on beyond its
+    ends: a path begins at a canonical value.
 
     `on_step(done)` is told of each graph and each round of straightening, `NUM_STEPS` in all.
     """
-    visited = Coverage(np.concatenate([trajectory.goals for trajectory in trajectories]), on_barrier(trajectories))
-    stitched = stitched_paths(trajectories, distance, goal_of, visited, max_edge, stride, _STITCHED, rng, on_step)
-    pieces, weights = hindsight_paths(trajectories, distance, _PIECES, _SHARPNESS, rng)
-    paths = straightened(np.concatenate([stitched, pieces]), visited, rng, on_step=lambda done: on_step(_GRAPHS + done))
+    space = space if space is not None else GoalSpace.fit([trajectory.goals for trajectory in trajectories])
+    places = np.concatenate([trajectory.goals for trajectory in trajectories])
+    visited = Coverage(places, on_barrier(trajectories, space), space)
+    stitched = stitched_paths(trajectories, distance, goal_of, visited, max_edge, stride, _STITCHED, rng, on_step, space)
+    pieces, weights = hindsight_paths(trajectories, distance, _PIECES, _SHARPNESS, rng, space)
+    both, rounds_done = np.concatenate([stitched, pieces]), lambda done: on_step(_GRAPHS + done)
+    paths = straightened(both, visited, rng, on_step=rounds_done, space=space)
     return paths, np.concatenate([np.ones(len(stitched), np.float32), weights])
 
 
@@ -64,6 +70,7 @@ def straightened(
     rng: np.random.Generator,
     rounds: int = _ROUNDS,
     on_step: Callable[[int], None] = lambda done: None,
+    space: GoalSpace | None = None,
 ) -> Array:
     """(N, L, G) -> (N, L, G) at equal arc lengths, with the same ends and never longer.
 
@@ -72,15 +79,20 @@ def straightened(
     median; on the flat world an energy saddle of half a nat mid-way, where paths had fanned out, went with it.
     """
     paths, last = paths.astype(np.float64), paths.shape[1]
+    space = space if space is not None else GoalSpace(paths.shape[2])
     for done in range(rounds):
         on_step(done + 1)
         first, end = np.sort(rng.choice(last, size=2, replace=False))
-        taken = np.linalg.norm(np.diff(paths[:, first : end + 1], axis=1), axis=2).sum(axis=1)
-        rows = np.flatnonzero(np.linalg.norm(paths[:, end] - paths[:, first], axis=1) < (1 - _LEAST_GAIN) * taken)
+        taken = np.linalg.norm(space.relative(np.diff(paths[:, first : end + 1], axis=1)), axis=2).sum(axis=1)
+        chords = paths[:, end] - paths[:, first]
+        gains = np.linalg.norm(space.relative(chords), axis=1) < (1 - _LEAST_GAIN) * taken
+        if space.wraps:  # the short way round may be another way than the path's
+            gains &= np.isclose(space.short(chords), chords).all(axis=1)
+        rows = np.flatnonzero(gains)
         rows = rows[visited.contains_lines(paths[rows, first], paths[rows, end])]
         along = np.linspace(0, 1, end - first + 1)[:, None]
         paths[rows, first : end + 1] = paths[rows, first, None] + along * (paths[rows, end] - paths[rows, first])[:, None]
-    return np.stack([resample_by_arc_length(path, last) for path in paths])
+    return np.stack([resample_by_arc_length(path, last, space) for path in paths])
 
 
 def hindsight_paths(
@@ -89,6 +101,7 @@ def hindsight_paths(
     num_paths: int,
     sharpness: float,
     rng: np.random.Generator,
+    space: GoalSpace | None = None,
 ) -> tuple[Array, Array]:
     """Pieces of trajectories between two random moments -> paths (N, 129, G), weights (N,).
 
@@ -103,7 +116,7 @@ def hindsight_paths(
     ends = [(t, first, last) for t, first, last in ends if np.ptp(t.goals[first : last + 1], axis=0).any()]
     if not ends:
         raise ValueError("no trajectory moves; there is nothing to learn from")
-    paths = np.stack([resample_by_arc_length(t.goals[first : last + 1], _POINTS) for t, first, last in ends])
+    paths = np.stack([resample_by_arc_length(t.goals[first : last + 1], _POINTS, space) for t, first, last in ends])
     taken = np.array([last - first for _, first, last in ends])
     starts = np.stack([t.states[first] for t, first, _ in ends])
     needed = distance.paired(starts, np.stack([t.goals[last] for t, _, last in ends]))
@@ -120,6 +133,7 @@ def stitched_paths(
     num_paths: int,
     rng: np.random.Generator,
     on_step: Callable[[int], None] = lambda done: None,
+    space: GoalSpace | None = None,
 ) -> Array:
     """Shortest paths between random pairs of visited states -> (num_paths, 129, G).
 
@@ -132,8 +146,8 @@ def stitched_paths(
     states = states[~visited.on_barrier(goal_of(states))]
     parts = []
     for graph, count in enumerate(np.diff(np.linspace(0, num_paths, _GRAPHS + 1).astype(int))):
-        nodes = states[spread_points(goal_of(states), _NODES, 10, rng)]
-        parts.append(_paths_through(nodes, distance, goal_of, visited, max_edge, stride, count, rng))
+        nodes = states[spread_points(goal_of(states), _NODES, 10, rng, space)]
+        parts.append(_paths_through(nodes, distance, goal_of, visited, max_edge, stride, count, rng, space))
         on_step(graph + 1)
     return np.concatenate(parts)
 
@@ -178,6 +192,7 @@ def _paths_through(
     stride: float,
     num_paths: int,
     rng: np.random.Generator,
+    space: GoalSpace | None,
 ) -> Array:
     goals = goal_of(states)
     steps = distance.pairwise(states, goals)
@@ -195,4 +210,4 @@ def _paths_through(
         raise ValueError(f"no two of {len(states)} visited states are within {max_edge} env steps; train the agent longer")
     chosen = rng.integers(len(starts), size=num_paths)
     routes = [trace(before[start], start, end) for start, end in zip(starts[chosen], ends[chosen], strict=True)]
-    return np.stack([resample_by_arc_length(goals[route], _POINTS) for route in routes])
+    return np.stack([resample_by_arc_length(goals[route], _POINTS, space) for route in routes])

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from ..data.barriers import on_barrier
 from ..data.points import farthest_points
 from ..data.trajectories import Trajectory
 from ..experience import Experience
 from ..fitting import OnStep, ignore
+from ..goal_space import GoalSpace, GoalTree
 from ..graph.hierarchical_search import RegionSearch
 from ..graph.visited_graph import visited_graph
 from ..plan import NoPathError, Plan
@@ -47,8 +47,7 @@ class VisitedPlanner:
     """
 
     states: Array  # (N, S)
-    places: cKDTree  # over the goals that they achieve
-    step_length: float  # goal units
+    places: GoalTree  # over the goals that they achieve
     search: RegionSearch
     goal_of: Callable[[Array], Array]  # (..., S) -> (..., G)
     config: VisitedPlannerConfig
@@ -57,7 +56,8 @@ class VisitedPlanner:
     def fit(cls, experience: Experience, config: VisitedPlannerConfig | None = None, on_step: OnStep = ignore) -> VisitedPlanner:
         """ValueError if nothing moves. Learns nothing."""
         config = config if config is not None else cls.usual_config(experience)
-        return cls.build(experience.trajectories, experience.goal_of, config, np.random.default_rng(experience.seed))
+        rng, barred = np.random.default_rng(experience.seed), experience.data.on_barrier
+        return cls.build(experience.trajectories, experience.goal_of, config, rng, experience.space, barred)
 
     @staticmethod
     def usual_config(experience: Experience, num_nodes: int = 100) -> VisitedPlannerConfig:
@@ -71,16 +71,20 @@ class VisitedPlanner:
         goal_of: Callable[[Array], Array],
         config: VisitedPlannerConfig,
         rng: np.random.Generator,
+        space: GoalSpace | None = None,
+        barred: NDArray[np.bool_] | None = None,
     ) -> VisitedPlanner:
-        """ValueError if nothing moves."""
-        graph, step_length = visited_graph(data, barred=on_barrier(data))
+        """`space` and `barred`: see `visited_graph`. ValueError if nothing moves."""
+        space = space if space is not None else GoalSpace.fit([trajectory.goals for trajectory in data])
+        barred = barred if barred is not None else on_barrier(data, space)
+        graph = visited_graph(data, space, barred)
         places = np.concatenate([trajectory.goals for trajectory in data])
         regions = min(config.regions, -(-len(places) // _POOL))
         some = rng.choice(len(places), size=min(_POOL * regions, len(places)), replace=False)
-        centres = some[farthest_points(places[some], regions, rng)]
+        centres = some[farthest_points(places[some], regions, rng, space)]
         search = RegionSearch.build(graph, centres, config.slack)
         states = np.concatenate([trajectory.states for trajectory in data])
-        return cls(states, cKDTree(places), step_length, search, goal_of, config)
+        return cls(states, space.tree(places), search, goal_of, config)
 
     def plan(self, state: Array, goal: Array, rng: np.random.Generator) -> Plan:
         """(S,), (G,) -> Plan whose edges are its own links only. NoPathError, with the numbers, when there is none."""
@@ -102,6 +106,5 @@ class VisitedPlanner:
     def _near(self, place: Array) -> tuple[NDArray[np.intp], Array]:
         """(G,) -> visited places near by, and how many env steps away."""
         count = min(self.config.entries, self.places.n)
-        bound = self.config.reach * self.step_length
-        gaps, near = self.places.query(place, k=np.arange(1, count + 1), distance_upper_bound=bound)
-        return near[np.isfinite(gaps)], gaps[np.isfinite(gaps)] / self.step_length
+        gaps, near = self.places.query(place, k=np.arange(1, count + 1), within=self.config.reach)
+        return near[np.isfinite(gaps)], gaps[np.isfinite(gaps)]

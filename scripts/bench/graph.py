@@ -144,7 +144,7 @@ def visited_figures() -> list[dict[str, Any]]:
     built = {"ours": [time.perf_counter() - began], "peer": []}
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # kB on Linux
     began = time.perf_counter()
-    graph, _ = visited_graph(walks)
+    graph = visited_graph(walks)
     built["peer"].append(time.perf_counter() - began)
     times: dict[str, list[float]] = {"ours": [], "peer": []}
     excess: list[float] = []

@@ -94,11 +94,13 @@ def test_in_the_plane_a_move_is_a_typical_step_and_nothing_is_rounded():
     assert space.wrapped(a) is a and space.unwrapped(a) is a and np.array_equal(space.flat(a), a)
 
 
-@pytest.mark.parametrize("still", [0.0, 5.0])
-def test_entries_that_never_move_count_by_their_range(still):
-    walks = [np.column_stack([np.cumsum(np.full(9, 0.5)), np.full(9, value)]) for value in (0.0, still)]
+@pytest.mark.parametrize(("still", "expected"), [(0.0, 0.01), (5.0, 0.5), (0.02, 0.01)])
+def test_an_entry_that_never_moves_is_of_the_kind_that_its_range_is_nearest_to(still, expected):
+    steps = np.arange(9.0)
+    walks = [np.column_stack([0.5 * steps, 0.01 * steps, np.full(9, value)]) for value in (0.0, still)]
     space = GoalSpace.fit(walks)
-    assert space.units == (0.5, still or 1.0)
+    assert space.units == pytest.approx(np.sqrt(2) * np.array([0.5, 0.01, expected]))
+    assert GoalSpace.fit([walk[:, [0, 2]] for walk in walks]).units == (0.5, 0.5)
     nothing = GoalSpace.fit([np.zeros((5, 2))])
     assert not nothing.moves and nothing.units == (1.0, 1.0)
 

@@ -90,14 +90,14 @@ def test_nobody_goes_over_in_the_visited_graph(parted, barred):
     goals = goals_of(parted)
     left, right = (int(np.linalg.norm(goals - at, axis=1).argmin()) for at in ([0.46, 0.3], [0.54, 0.3]))
     shortest = 2 * np.hypot(0.4, 0.04) / MOVE
-    with_hops, _ = visited_graph(parted)
+    with_hops = visited_graph(parted)
     assert dijkstra(with_hops, indices=left)[right] < 0.3 * shortest
-    without, _ = visited_graph(parted, barred=barred)
+    without = visited_graph(parted, barred=barred)
     assert 0.9 * shortest < dijkstra(without, indices=left)[right] < 1.3 * shortest
 
 
 def test_pairs_begin_and_end_off_barriers(parted, barred):
-    graph, _ = visited_graph(parted, barred=barred)
+    graph = visited_graph(parted, barred=barred)
     rng = np.random.default_rng(0)
     pairs = GeodesicPairs.search(graph, goals_of(parted), 32, 64, 20.0, rng, barred)
     assert not barred[pairs.draw(200, 4, rng)[0]].any()

@@ -31,6 +31,7 @@ from thalweg.planner.distances.q_value import QValueDistanceConfig
 from thalweg.planner.distances.quasimetric import Quasimetric, QuasimetricDistance, QuasimetricDistanceConfig
 from thalweg.planner.evaluation.audit import Drives, Pairs
 from thalweg.planner.fitting import DivergedError
+from thalweg.planner.goal_space import GoalSpace
 from thalweg.planner.graph.stitched_paths import hindsight_paths
 from thalweg.planner.networks.stored import OtherVersionError
 from thalweg.planner.run.registry import DISTANCES as REGISTERED
@@ -237,7 +238,7 @@ def test_a_pushed_object_that_rests_in_nearly_all_steps_has_a_speed_as_the_crow_
     places = np.zeros((100, 2), np.float32)
     places[50:, 0] = 0.3
     distance = EuclideanDistance.fit(straight_experience([Trajectory(places, places)]))
-    assert distance.step_length == pytest.approx(0.3)
+    assert distance.space.move == pytest.approx(0.3)
 
 
 @settings(max_examples=30, deadline=None)
@@ -251,13 +252,14 @@ def test_the_quasimetric_obeys_the_triangle_inequality_whatever_its_weights(seed
     assert not torch.allclose(network.gap(a, b), network.gap(b, a))  # directed
 
 
-@given(seed=st.integers(0, 2**16), goal_size=st.integers(1, 4))
-@settings(max_examples=25, deadline=None)
-def test_the_quasimetrics_slopes_are_those_of_autograd(seed, goal_size):
+@given(seed=st.integers(0, 2**16), goal_size=st.integers(1, 4), period=st.sampled_from([0.0, 2.0, 6.28]))
+@settings(max_examples=40, deadline=None)
+def test_the_quasimetrics_slopes_are_those_of_autograd(seed, goal_size, period):
     torch.manual_seed(seed)
     network = Quasimetric(goal_size, QuasimetricDistanceConfig(hidden=8, waves=4, features=2, groups=5, entries=3)).double()
     places = np.random.default_rng(seed).uniform(0, 10, (50, goal_size))
-    network.fit(places, 0.3)
+    periods = (period,) + (0.0,) * (goal_size - 1)
+    network.fit(places, GoalSpace(goal_size, units=(0.3,) * goal_size, periods=periods))
     here, there = torch.as_tensor(places).split(25)
     here.requires_grad_()
     expected = network.gap(network(here), network(there))

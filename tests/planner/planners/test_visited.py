@@ -5,6 +5,7 @@ import pytest
 
 from thalweg.planner.checks import check_planner
 from thalweg.planner.data.trajectories import Trajectory
+from thalweg.planner.goal_space import GoalSpace
 from thalweg.planner.graph.visited_graph import visited_graph
 from thalweg.planner.plan import NoPathError
 from thalweg.planner.planners.visited import VisitedPlanner, VisitedPlannerConfig
@@ -28,21 +29,20 @@ def place(x, y=0.0):
 def test_the_graph_of_what_was_visited_counts_steps_and_crossings():
     """Two tracks of unit steps, 0.5 apart, run in opposite directions: along a track 1, across 0.5, never back along it."""
     there, back = along(np.arange(5.0)), along(np.arange(5.0)[::-1], 0.5)
-    graph, step_length = visited_graph([there, back])
-    assert step_length == 1.0
+    graph = visited_graph([there, back])
     assert graph[0, 1] == 1.0 and graph[0, 9] == graph[9, 0] == 0.5
     assert graph[1, 0] == 0  # no edge
-    assert visited_graph([along(np.arange(0.0, 5.0, 2.0)), there])[0][0, 2] == 0  # two units apart, not next to each other
+    assert visited_graph([along(np.arange(0.0, 5.0, 2.0)), there])[0, 2] == 0  # two units apart, not next to each other
 
 
 def test_where_two_edges_join_the_same_places_the_shorter_one_counts():
-    graph, step_length = visited_graph([along(np.array([0.0, 1.0, 1.25, 2.25, 3.25]))])
-    assert step_length == 1.0 and graph[1, 2] == graph[2, 1] == 0.25 and graph[0, 1] == 1.0
+    graph = visited_graph([along(np.array([0.0, 1.0, 1.25, 2.25, 3.25]))])
+    assert graph[1, 2] == graph[2, 1] == 0.25 and graph[0, 1] == 1.0
 
 
 def test_an_object_that_is_seldom_pushed_has_ways():
     """It rests in 29 of 30 steps: the typical step is that of a push."""
-    assert visited_graph([along(np.repeat(np.arange(4.0), 30))])[1] == 1.0
+    assert GoalSpace.fit([along(np.repeat(np.arange(4.0), 30)).goals]).move == 1.0
 
 
 def test_a_plan_takes_the_steps_that_the_trajectory_took():
@@ -79,7 +79,7 @@ def test_plans_go_round_a_wall_that_nobody_crossed():
     blocked = (np.abs(places[..., 0] - 20) < 1.5) & (places[..., 1] < 30)
     data = [Trajectory(walk.astype(np.float32), walk.astype(np.float32)) for walk in places[~blocked.any(axis=1)]]
     planner = build(*data, regions=200)
-    step, plan = planner.step_length, planner.plan(place(10, 10), place(30, 10), RNG)
+    step, plan = planner.places.space.move, planner.plan(place(10, 10), place(30, 10), RNG)
     shortest = (2 * np.hypot(8.5, 20) + 3) / step
     assert shortest < plan.total_steps < 1.15 * shortest
     assert not ((np.abs(plan.waypoints[:, 0] - 20) < 1.5) & (plan.waypoints[:, 1] < 30)).any()
