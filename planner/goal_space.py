@@ -128,9 +128,13 @@ class GoalSpace:
         """The inverse of `relative`."""
         return offsets if (self.stretch == 1.0).all() else offsets * self.stretch
 
+    def norms(self, offsets: Array) -> Array:
+        """(..., G) offsets [goal units] -> (...) in units of the first entry, where ratios matter alone."""
+        return np.linalg.norm(self.relative(offsets), axis=-1)
+
     def lengths(self, offsets: Array) -> Array:
         """(..., G) offsets [goal units] -> (...) moves"""
-        return np.linalg.norm(self.relative(offsets), axis=-1) / self.move
+        return self.norms(offsets) / self.move
 
     def gap(self, starts: Array, ends: Array) -> Array:
         """(..., G), (..., G) -> (...) moves, the short way round"""

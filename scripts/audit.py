@@ -110,14 +110,14 @@ def _known_pairs(trained: Run, env: Any, true_steps: Any, options: Options, rng:
     resets = [Episode.begin(env, trained.env, options.seed + i).observation for i in range(min(options.pairs, 2_000))]
     states, goals = (np.stack([observation[key] for observation in resets]) for key in ("observation", "desired_goal"))
     states, goals = random_pairs(states, goals, options.pairs, rng)
-    at, to = node_pairs(trained.data.trajectories, trained.data.goal_of, options.nodes, rng)
+    at, to = node_pairs(trained.data.trajectories, trained.data.goal_of, options.nodes, rng, trained.data.space)
     return {"pairs": Pairs(states, goals, true_steps(states, goals)), "nodes": Pairs(at, to, true_steps(at, to))}
 
 
 def _drive(trained: Run, policy: GoalPolicy, env: Any, true_steps: Any, options: Options) -> Drives:
     from thalweg.planner.evaluation.audit import drive, near_goals
 
-    choose_goal = near_goals(trained.data.trajectories, int(options.max_edge), true_steps)
+    choose_goal = near_goals(trained.data.trajectories, int(options.max_edge), true_steps, trained.data.space)
     with progress_bar(options.drives, "drives", options.progress) as bar:
         try:
             return drive(policy, env, choose_goal, options.drives, options.seed, partial(_count, bar))

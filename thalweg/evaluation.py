@@ -19,6 +19,7 @@ from .planner.evaluation.evaluation_folder import EPISODES_AT_ONCE, evaluate_pla
 from .planner.evaluation.setting import Follow, Setting
 from .planner.evaluation.table import Table
 from .planner.evaluation.workers import run_tasks
+from .planner.goal_space import GoalSpace
 from .planner.protocols import DistanceModel, GoalPolicy
 from .planner.run.registry import DISTANCES, NO_PLANNER, PLANNERS, SAMPLERS, check_planner_names, part_of
 from .planner.run.run import Run
@@ -138,6 +139,10 @@ class EvaluatedRun:
     @property
     def env(self) -> str:
         return self.run.env
+
+    @property
+    def space(self) -> GoalSpace:
+        return self.run.data.space
 
     @property
     def usual_distance(self) -> str:

@@ -20,10 +20,10 @@ from .geodesic_prior import ManyMapsPrior, OneMapPrior, PriorFeatures, prior_of
 class GoalFeatures(BaseFeaturesExtractor):
     """Dict observation -> flat features; it has statistics but nothing that the agent's losses train.
 
-    The state, standardised; the goal's offset from what is achieved, the short way round, at a coarse and a fine scale (the fine one keeps
-    its slope near the goal, where the last steps are decided); how far the goal is by the ways that were visited, and how a
-    step along each entry changes that; what lies about the agent: where it has been (`LocalView`), or, where the state ends in
-    a picture of the map, what that shows nearby, in the picture's place. From the places alone a network would have to learn
+    The state, standardised; the goal's offset from what is achieved, the short way round, at a coarse and a fine scale (the fine
+    one keeps its slope near the goal, where the last steps are decided); how far the goal is by the ways that were visited, and
+    how a step along each entry changes that; what lies about the agent: where it has been (`LocalView`), or, where the state ends
+    in a picture of the map, what that shows nearby, in the picture's place. From the places alone a network would have to learn
     each pair of places by heart to tell which way leads round a wall; the shortest ways over all that was visited are learnt in
     seconds, place by place (`planner/distances/quasimetric.py`), and what is left to learn, how to move along a way, is much the
     same everywhere.

@@ -25,7 +25,8 @@ class LocalView(nn.Module):
     a corner is much the same everywhere. Two grids of looks: a fine one tells on which side of a wall's end the agent is, a
     coarse one where the next turnings are.
 
-    The spacing of the looks follows the unit of each entry, and what wraps is looked at round its end. In worlds more than 250 moves wide a square is wider than a move, and walls blur.
+    The spacing of the looks follows the unit of each entry, and what wraps is looked at round its end.
+    In worlds more than 250 moves wide a square is wider than a move, and walls blur.
     """
 
     gaps: Tensor  # (_SQUARES, _SQUARES) the picture
@@ -53,7 +54,7 @@ class LocalView(nn.Module):
         space = space if space is not None else GoalSpace(2, units=(move, move))
         open_places = places if barred is None else places[~barred]
         visited = Coverage(open_places, space=space)
-        margin = space.absolute(np.full(2, visited.spacing + 2 * move))  # the border is where nobody has been
+        margin = space.absolute(np.full(2, visited.spacing + 2 * move, places.dtype))  # the border is where nobody has been
         low, high = places.min(axis=0) - margin, places.max(axis=0) + margin
         if space.wraps:  # but along what wraps there is none
             closed, origin = np.array(space.periods) > 0, np.array(space.origin)

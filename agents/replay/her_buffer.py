@@ -74,7 +74,9 @@ class HerBuffer(DictReplayBuffer):
 
     def measure(self, space: GoalSpace) -> None:
         """What is near, and what is a short way round, from now on."""
-        self.space, self._index = space, None
+        if not (space.is_plain and self.space.is_plain):  # else the same places are near as were before
+            self._index = None
+        self.space = space
         self.goal_test.space = space if space.wraps else None
 
     def seed(self, seed: int | None) -> None:

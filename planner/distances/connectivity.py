@@ -175,7 +175,7 @@ def _train(
     rng: np.random.Generator,
     on_step: OnStep,
 ) -> None:
-    nodes = _nodes(sampler, pairs.goals, rng)
+    nodes = _nodes(sampler, pairs, rng)
 
     def loss(step: int) -> Tensor:
         rows = rng.choice(pairs.first, size=config.batch_size)
@@ -190,16 +190,19 @@ def _train(
     descend(optimizer, loss, config.train_steps, what="the connectivity distance", on_step=on_step)
 
 
-def _nodes(sampler: CvaeSampler, goals: Array, rng: np.random.Generator) -> Array:
-    """(M, G) visited -> (N, G): half imagined, one each for as many starts and goals, half visited.
+def _nodes(sampler: CvaeSampler, pairs: _Successors, rng: np.random.Generator) -> Array:
+    """-> (N, G): half imagined, one each for as many starts and goals, half visited.
 
     A graph's start and goal are visited, and so is what stands in for a node imagined in a wall. Nothing is imagined at the
     foot of a wall, where an agent often is: with imagined negatives alone 2 % of the far pairs in the U world looked connected,
     with both, and the places that other anchors reach, 0.2 %.
     """
+    goals, space = pairs.goals, pairs.space
     starts, ends, visited = (goals[rng.integers(len(goals), size=_NODES // 2)] for _ in range(3))
+    starts = space.wrapped(starts)
+    ends = space.beside(starts, ends)
     imagined = sampler.model.imagine(tensor_of(starts), tensor_of(ends), tensor_of(starts[:, :0]), generator_from(rng)).numpy()
-    return np.concatenate([imagined, visited])
+    return np.concatenate([space.wrapped(imagined), visited])
 
 
 def _some_nearby(nodes: Array, anchors: Array, count: int, pairs: _Successors, rng: np.random.Generator) -> Array:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..fitting import OnStep, ignore
+from ..goal_space import GoalSpace
 from ..many_maps.layout import Layout
 from .config import EnergyConfig, ProposalConfig, SamplingConfig
 from .model import EnergyModel, generator_from
@@ -43,20 +44,22 @@ class BetweenModel:
         config: EnergyConfig,
         seed: int,
         on_step: OnStep = ignore,
-        step_length: float | None = None,
+        space: GoalSpace | None = None,
     ) -> BetweenModel:
         """Learn from paths (N, L, G) at equal arc lengths, weights (N,) >= 0 and visited goals (M, G), all env units.
 
-        Positives are a path's points at uniform fractions of its length, so that no part of the way is favoured. With a typical
-        step of the agent [env units] starts and goals are told apart by squares of a few steps: see `EnergyModel.widen`.
+        Positives are a path's points at uniform fractions of its length, so that no part of the way is favoured. In the
+        goals' `space` starts and goals are told apart by squares of a few moves: see `EnergyModel.widen`; where an entry wraps,
+        paths go on beyond its ends, and a goal is given beside its start (`GoalSpace.beside`).
         ValueError for empty, non-finite or mismatched data; DivergedError if the loss diverges.
         """
         _check_data(paths, weights, visited)
         size = paths.shape[-1]
         ends = np.concatenate([visited, visited], axis=1)
         contexts = np.concatenate([ends, np.linspace(0, 1, len(ends))[:, None]], axis=1)
-        model = make_model(size, 2 * size + 1, visited, contexts, config, between=True, seed=seed, step_length=step_length)
-        _train(model, paths, weights, np.zeros((len(paths), 0), np.float32), seed, on_step)
+        model = make_model(size, 2 * size + 1, visited, contexts, config, between=True, seed=seed, space=space)
+        goals = paths[:, -1] if space is None else space.beside(paths[:, 0], paths[:, -1])
+        _train(model, paths, goals, weights, np.zeros((len(paths), 0), np.float32), seed, on_step)
         return cls(model)
 
     @classmethod
@@ -85,7 +88,7 @@ class BetweenModel:
         config = replace(config, proposal=proposal, latents=1, points_per_way=POINTS_PER_PATH, batch_size=ways, noise=noise)
         ranges = np.concatenate([area, area, [[0.0], [1.0]], np.repeat([[0.0], [1.0]], layout.size, axis=1)], axis=1)
         model = make_model(2, 5 + layout.size, area, ranges, config, between=True, seed=seed, shape=layout.shape)
-        _train(model, paths, weights, pictures, seed, on_step)
+        _train(model, paths, paths[:, -1], weights, pictures, seed, on_step)
         return cls(model)
 
     def energies(self, points: Array, start: Array, goal: Array, fractions: Array, picture: Array = _NO_PICTURE) -> Array:
@@ -163,15 +166,15 @@ class BetweenModel:
         return lambda candidates, context: self.model.network.each(candidates, context)[:, kind]
 
 
-def _train(model: EnergyModel, paths: Array, weights: Array, pictures: Array, seed: int, on_step: OnStep) -> None:
-    points, chances = model.normalise(paths), torch.as_tensor(weights)
+def _train(model: EnergyModel, paths: Array, goals: Array, weights: Array, pictures: Array, seed: int, on_step: OnStep) -> None:
+    points, ends, chances = model.normalise(paths), model.normalise(goals), torch.as_tensor(weights)
     seen = 2 * torch.as_tensor(pictures, dtype=torch.float32) - 1  # (N, P), or (N, 0)
     per_path = model.config.points_per_way
 
     def draw(count: int, generator: torch.Generator) -> Batch:
         row = torch.multinomial(chances, count // per_path, replacement=True, generator=generator).repeat_interleave(per_path)
         fraction = torch.rand(len(row), generator=generator)
-        context = torch.cat([points[row, 0], points[row, -1], 2 * fraction[:, None] - 1, seen[row]], dim=1)
+        context = torch.cat([points[row, 0], ends[row], 2 * fraction[:, None] - 1, seen[row]], dim=1)
         return Batch(point_at(points[row], fraction)[:, None], context)
 
     train(model, draw, seed, on_step)

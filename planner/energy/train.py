@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..data.points import farthest_points
 from ..fitting import OnStep, adam, descend, ignore, seeded
+from ..goal_space import GoalSpace
 from .config import EnergyArchitecture, EnergyConfig
 from .losses import (
     contrastive_divergence_loss,
@@ -79,10 +80,10 @@ def make_model(
     between: bool,
     seed: int,
     shape: tuple[int, int] | None = None,
-    step_length: float | None = None,
+    space: GoalSpace | None = None,
 ) -> EnergyModel:
-    """Untrained, with the units of what was visited and the proposal's kernels spread over it; with a typical step [env units],
-    squares of so many steps about starts and goals, see `EnergyModel.widen`.
+    """Untrained, with the units of what was visited and the proposal's kernels spread over it; with the goals' `space`
+    squares of so many moves about starts and goals, see `EnergyModel.widen`.
 
     ValueError for a flatness term with a context: then positives of one batch have offsets of their own.
     """
@@ -91,15 +92,15 @@ def make_model(
     rng = np.random.default_rng(seed)
     some = visited[rng.permutation(len(visited))[: 50 * CENTRES]]
     num_centres = min(CENTRES, len(some)) if config.proposal.kernels else 0
-    features = PLACE_FEATURES if step_length is not None else 0
+    features = PLACE_FEATURES if space is not None else 0
     architecture = EnergyArchitecture(
         size=size, context_size=context_size, between=between, centres=num_centres, features=features, picture=shape
     )
     with seeded(seed):
         model = EnergyModel(architecture, config)
     if model.places is not None:
-        assert step_length is not None
-        model.places.fit(visited, step_length)
+        assert space is not None
+        model.places.fit(visited, np.array(space.units), space)
     model.set_units(visited, contexts)
     if model.proposal.kernels is not None:
         been = model.normalise(some)

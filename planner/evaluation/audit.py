@@ -12,6 +12,7 @@ from scipy import stats
 
 from ..data.points import spread_points
 from ..data.trajectories import GoalEntries, Trajectory
+from ..goal_space import GoalSpace
 from ..many_maps.layout import Layout
 from ..protocols import DistanceModel, GoalPolicy
 from .episodes import Episode, run_episodes, spoken_name
@@ -50,7 +51,11 @@ def logged_pairs(trajectories: Sequence[Trajectory], num_pairs: int, rng: np.ran
 
 
 def node_pairs(
-    trajectories: Sequence[Trajectory], goal_of: GoalEntries, num_nodes: int, rng: np.random.Generator
+    trajectories: Sequence[Trajectory],
+    goal_of: GoalEntries,
+    num_nodes: int,
+    rng: np.random.Generator,
+    space: GoalSpace | None = None,
 ) -> tuple[Array, Array]:
     """All ordered pairs of visited states spread by farthest-point sampling, as a graph's nodes are.
 
@@ -58,7 +63,7 @@ def node_pairs(
     show them.
     """
     states = np.concatenate([trajectory.states for trajectory in trajectories])
-    nodes = states[spread_points(goal_of(states), num_nodes, 20, rng)]
+    nodes = states[spread_points(goal_of(states), num_nodes, 20, rng, space)]
     rows, columns = np.nonzero(~np.eye(len(nodes), dtype=bool))
     return nodes[rows], goal_of(nodes)[columns]
 
@@ -125,15 +130,17 @@ def near_goals(
     trajectories: Sequence[Trajectory],
     max_steps: int,
     true_steps: Callable[[Array, Array], Array] | None,
+    space: GoalSpace | None = None,
 ) -> Callable[[Array, Array, np.random.Generator], tuple[Array, float]]:
     """How a drive gets its goal: state (S,), its achieved goal (G,), rng -> goal (G,), reference steps in [1, max_steps].
 
     All distances are wished for alike. Where the truth is known, among visited places; else a place some steps on from the
-    visited state that is nearest in space, so that it can be reached in about so many. Where nothing visited is near there is no
+    visited state that is nearest, so that it can be reached in about so many. Where nothing visited is near there is no
     goal: inf steps.
     """
     places = np.concatenate([trajectory.goals for trajectory in trajectories])
-    moves = np.concatenate([np.linalg.norm(np.diff(trajectory.goals, axis=0), axis=1) for trajectory in trajectories])
+    space = space if space is not None else GoalSpace(places.shape[1])
+    moves = np.concatenate([space.norms(space.short(np.diff(trajectory.goals, axis=0))) for trajectory in trajectories])
     longest_move = float(moves.max(initial=0.0))
     reach = max_steps * longest_move
     left = np.concatenate([np.arange(len(trajectory))[::-1] for trajectory in trajectories])  # steps to its end
@@ -142,7 +149,7 @@ def near_goals(
     def with_truth(state: Array, place: Array, rng: np.random.Generator) -> tuple[Array, float]:
         assert true_steps is not None
         some = places[rng.integers(len(places), size=50 * _CANDIDATES)]
-        some = some[np.linalg.norm(some - place, axis=1) <= reach][:_CANDIDATES]
+        some = some[space.norms(space.offsets(place, some)) <= reach][:_CANDIDATES]
         if len(some) == 0:
             return place, np.inf
         steps = true_steps(np.repeat(state[None], len(some), axis=0), some)
@@ -152,7 +159,7 @@ def near_goals(
 
     def along_a_trajectory(state: Array, place: Array, rng: np.random.Generator) -> tuple[Array, float]:
         some = rng.choice(moving_on, size=50 * _CANDIDATES) if len(moving_on) else moving_on
-        gaps = np.linalg.norm(places[some] - place, axis=1)
+        gaps = space.norms(space.offsets(place, places[some]))
         if gaps.min(initial=np.inf) > _NEXT_TO * longest_move:
             return place, np.inf
         nearest = some[gaps.argmin()]

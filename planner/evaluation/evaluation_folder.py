@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import BadInput
+from ..goal_space import GoalSpace
 from ..protocols import DistanceModel, GoalPolicy
 from ..storage import json_to_bytes, replace_file
 from .episodes import Episode
@@ -34,6 +35,11 @@ class EvaluatedRun(Protocol):
     @property
     def env(self) -> str:
         """The env's name, as it stands in the rows."""
+        ...
+
+    @property
+    def space(self) -> GoalSpace:
+        """The metric of its goals."""
         ...
 
     @property
@@ -119,7 +125,7 @@ def evaluate_planners(
 def run_chunk(task: Task) -> list[EpisodeRow]:
     """One planner's episodes of one chunk of seeds."""
     run, setting, name, seeds = task
-    return evaluate(run.policy(name, setting), run.maker(setting), seeds, run.env, name)
+    return evaluate(run.policy(name, setting), run.maker(setting), seeds, run.env, name, space=run.space)
 
 
 def settled(run: EvaluatedRun, setting: Setting) -> tuple[Setting, list[str]]:

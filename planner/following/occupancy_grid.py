@@ -36,14 +36,15 @@ class OccupancyGrid:
 
     @classmethod
     def over(cls, visited: Coverage, places: Array, move: float, clearance: float, weight: float) -> OccupancyGrid | None:
-        """(M, G) visited places, a typical move and the clearance that is wanted [goal units] -> OccupancyGrid.
+        """(M, G) visited places, a typical move and the clearance that is wanted -> OccupancyGrid; all of it, and the grid, in
+        units of the goals' first entry (`GoalSpace.relative`).
 
         A unit of length costs 1 + weight (1 - clearance / wanted)^2 where the clearance is less than is wanted. None where goals
         have more than three entries, or the world is too wide for so small cells.
         """
         if not GoalSpace(places.shape[1]).has_cells:
             return None
-        margin = LINE_SLACK * visited.within + 2 * move  # the border is where nobody has been
+        margin = LINE_SLACK * visited.spacing + 2 * move  # the border is where nobody has been
         low, spans = places.min(axis=0) - margin, np.ptp(places, axis=0) + 2 * margin
         side = max(_SIDE * move, float((np.prod(spans) / _MOST_CELLS) ** (1 / len(spans))))
         if side > _WIDEST_SIDE * move:
@@ -52,10 +53,10 @@ class OccupancyGrid:
         # looked at once a cell, it would matter how cells lie to a wall
         finer = side / _FINER
         points = low + finer * np.moveaxis(np.indices(_FINER * shape), 0, -1)
-        been = _been(visited, points, finer, _WIDEST_GAP * move)
-        been[been] = ~visited.on_barrier(points[been])
+        been = _been(visited, visited.space.absolute(points), finer, _WIDEST_GAP * move)
+        been[been] = ~visited.on_barrier(visited.space.absolute(points[been]))
         middle = tuple([slice(None, None, _FINER)] * len(shape))
-        clear = _depths(been, finer)[middle] - LINE_SLACK * visited.within
+        clear = _depths(been, finer)[middle] - LINE_SLACK * visited.spacing
         costs = 1 + weight * np.clip(1 - clear / clearance, 0, 1) ** 2
         return cls(np.where(been[middle], costs, _WALL), low, side)
 
@@ -149,12 +150,12 @@ def _been(visited: Coverage, places: Array, spacing: float, widest: float) -> ND
     adds is taken away again by so much from its border (a morphological closing, by a radius of each place's own). A wall
     with sparse visits on both sides may be filled all the same, unless it is six moves thick at `_WIDEST_GAP`.
     """
-    most = LINE_SLACK * max(visited.within, widest) * (1 + 1e-9)
+    most = LINE_SLACK * max(visited.spacing, widest) * (1 + 1e-9)
     gaps, spacings = visited.gaps(places, most, widest)
     reached = gaps <= LINE_SLACK * spacings * (1 + 1e-9)
     depths = _depths(reached, spacing)
-    near = gaps <= LINE_SLACK * visited.within * (1 + 1e-9)
-    return near | (reached & (depths > LINE_SLACK * (spacings - visited.within)))
+    near = gaps <= LINE_SLACK * visited.spacing * (1 + 1e-9)
+    return near | (reached & (depths > LINE_SLACK * (spacings - visited.spacing)))
 
 
 def _depths(inside: NDArray[np.bool_], spacing: float) -> Array:

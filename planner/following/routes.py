@@ -12,8 +12,9 @@ from scipy.spatial import cKDTree
 
 from ..data.coverage import Coverage
 from ..data.points import resample_by_arc_length
-from ..data.trajectories import typical_step, typical_turn
+from ..data.trajectories import typical_turn
 from ..experience import Experience
+from ..goal_space import GoalSpace
 from ..graph.search import trace
 from .occupancy_grid import OccupancyGrid
 
@@ -49,13 +50,15 @@ class Route:
     marks: NDArray[np.intp]  # (K,) indices of the points next to the plan's waypoints, and to the goal if it leads there
     look_ahead: float  # how far ahead the agent's goal is [typical moves]
     complete: bool = True  # it leads to the goal; else to the last waypoint that visits join to the start
+    space: GoalSpace | None = None  # of the goals; without it an entry is as another
     at: int = 0  # the point next to where somebody is
     credited: int = 0  # where `progressed` was last so
 
     def follow(self, place: Array) -> None:
         """Somebody is at (G,) now."""
         window = self.points[self.at : self.at + _WINDOW]
-        self.at += int(((window - place) ** 2).sum(axis=1).argmin())
+        offsets = window - place if self.space is None else self.space.relative(window - place)
+        self.at += int((offsets**2).sum(axis=1).argmin())
 
     def point_ahead(self) -> Array:
         """(G,)"""
@@ -93,30 +96,34 @@ class Routes:
     """
 
     cells: OccupancyGrid
-    move: float  # typical, of a step [goal units]
+    move: float  # typical, of a step [units of the goals' first entry, as all that cells know]
     look_ahead: float  # how far ahead on a route the agent's goal is [typical moves]
     config: RouteConfig
+    space: GoalSpace
 
     @classmethod
     def fit(cls, experience: Experience, config: RouteConfig | None = None) -> Routes | None:
-        """None where goals have more than three entries, or the world is too wide for so small cells, or nothing moves."""
-        move = typical_step(experience.trajectories)
-        if move == 0:
+        """None where goals have more than three entries or one that wraps, the world is too wide for so small cells, or nothing
+        moves."""
+        space = experience.space
+        if not space.moves or space.wraps:
             return None
-        turn, config = typical_turn(experience.trajectories), config if config is not None else RouteConfig()
-        return cls.over(experience.visited, experience.goals.astype(np.float64), move, turn, config)
+        turn, config = typical_turn(experience.trajectories, space), config if config is not None else RouteConfig()
+        return cls.over(experience.visited, experience.goals.astype(np.float64), space.move, turn, config)
 
     @classmethod
     def over(cls, visited: Coverage, places: Array, move: float, turn: float, config: RouteConfig) -> Routes | None:
-        """(M, G) visited places, a typical move [goal units] and a typical turn [env steps]; None as in `fit`."""
-        cells = OccupancyGrid.over(visited, places, move, config.clearance * turn * move, config.weight)
-        return None if cells is None else cls(cells, move, max(config.ahead * turn, _LEAST_AHEAD), config)
+        """(M, G) visited places, a typical move [units of the first entry] and a typical turn [env steps]; None as in `fit`."""
+        space = visited.space
+        cells = OccupancyGrid.over(visited, space.relative(places), move, config.clearance * turn * move, config.weight)
+        return None if cells is None else cls(cells, move, max(config.ahead * turn, _LEAST_AHEAD), config, space)
 
     def through(self, places: Array, steps: Array) -> Route | None:
         """(K + 1, G) start, waypoints and goal, (K,) predicted env steps from each to the next -> Route.
 
         To the last of these that cells near the links join to the start; None where there is none.
         """
+        places = self.space.relative(places)
         near = self._near_links(places, steps)
         if len(near) == 0:
             return None
@@ -134,7 +141,8 @@ class Routes:
         points = self._spaced(self.cells.pulled_straight(self._spaced(line)))
         marks = cKDTree(points).query(places[1 : joined[-1] + 1])[1]
         marks[-1] = len(points) - 1
-        return Route(points, np.maximum.accumulate(marks), self.look_ahead, complete=joined[-1] == len(steps))
+        marks, complete = np.maximum.accumulate(marks), joined[-1] == len(steps)
+        return Route(self.space.absolute(points), marks, self.look_ahead, complete, self.space)
 
     def _spaced(self, line: Array) -> Array:
         """(P, G) -> (Q, G) points of it at equal spacing"""

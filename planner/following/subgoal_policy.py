@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..goal_space import GoalSpace
 from ..plan import NoPathError, Plan
 from ..protocols import DistanceModel, GoalPolicy, Planner
 from .routes import Route, Routes
@@ -81,6 +82,7 @@ class SubgoalPolicy:
     config: SubgoalPolicyConfig
     routes: Routes | None = None  # without them plans are driven waypoint by waypoint
     seed: int = 0
+    space: GoalSpace | None = None  # of the goals; without it an entry is as another, and none wraps
 
     def predict(
         self,
@@ -128,8 +130,10 @@ class SubgoalPolicy:
         subgoals = np.stack(targets).astype(np.float32)
         for row, pursuit in enumerate(pursuits):
             if pursuit.deadline <= pursuit.late:
-                way = self.config.shake * np.linalg.norm(subgoals[row] - here[row])
+                space = self.space if self.space is not None else GoalSpace(subgoals.shape[1])
+                way = self.config.shake * space.norms(space.offsets(here[row], subgoals[row])) * space.stretch
                 subgoals[row] += way * pursuit.rng.standard_normal(subgoals.shape[1])
+                subgoals[row] = space.wrapped(subgoals[row])
         return subgoals
 
     def _replan(self, pursuit: Pursuit, state: Array, goal: Array) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
-from scipy.spatial import cKDTree
 
 from ..data.points import spread_points
 from ..experience import MAX_EDGE, Experience
 from ..fitting import OnStep, ignore
+from ..goal_space import GoalSpace, GoalTree
 from ..graph.search import edge_costs, trace
 from ..plan import NoPathError, Plan
 from ..protocols import DistanceModel
@@ -58,8 +58,8 @@ class RoadmapPlanner:
     links: NDArray[np.int64]  # (E,) from * N + to, ascending
     steps: Array  # (E,) env steps of each
     edges: NDArray[np.intp]  # (E, 2) the same links as a Plan counts them
-    levels: tuple[cKDTree, ...]  # over the goals that nodes achieve
-    hubs: cKDTree  # over those of the first H nodes
+    levels: tuple[GoalTree, ...]  # over the goals that nodes achieve
+    hubs: GoalTree  # over those of the first H nodes
     costs: Array  # (H, N) to each hub from each node
     following: Indices  # (H, N) the node that follows on that way
     distance: DistanceModel  # for the two ends of a plan; may be quicker than the one that the links were measured with
@@ -71,7 +71,7 @@ class RoadmapPlanner:
         """Of visited states, spread out, in the experience's own distance. Learns nothing."""
         config = config if config is not None else cls.usual_config(experience)
         nodes = spread_nodes(experience, config.num_nodes, np.random.default_rng(experience.seed))
-        return cls.build(nodes, experience.distance, experience.goal_of, config)
+        return cls.build(nodes, experience.distance, experience.goal_of, config, experience.space)
 
     @staticmethod
     def usual_config(experience: Experience, num_nodes: int = RoadmapConfig.num_nodes) -> RoadmapConfig:
@@ -80,16 +80,22 @@ class RoadmapPlanner:
 
     @classmethod
     def build(
-        cls, nodes: Array, distance: DistanceModel, goal_of: Callable[[Array], Array], config: RoadmapConfig
+        cls,
+        nodes: Array,
+        distance: DistanceModel,
+        goal_of: Callable[[Array], Array],
+        config: RoadmapConfig,
+        space: GoalSpace | None = None,
     ) -> RoadmapPlanner:
         """(N, S) states, of which any first few are spread like all of them: those of `farthest_points` are, and random ones.
 
-        ValueError if there are none.
+        Without a `space` near is what is near in goal units. ValueError if there are no nodes.
         """
         if len(nodes) == 0:
             raise ValueError("a roadmap needs at least one node")
         goals = goal_of(nodes)
-        levels = tuple(cKDTree(goals[: max(1, len(goals) // _FEWER**level)]) for level in range(config.levels))
+        space = space if space is not None else GoalSpace(goals.shape[1])
+        levels = tuple(space.tree(goals[: max(1, len(goals) // _FEWER**level)]) for level in range(config.levels))
         pairs = _candidates(goals, levels, config.neighbours)
         steps = np.maximum(distance.paired(nodes[pairs[:, 0]], goals[pairs[:, 1]]).astype(np.float64), 1.0)
         pairs, steps = pairs[steps <= config.max_edge], steps[steps <= config.max_edge]
@@ -98,7 +104,7 @@ class RoadmapPlanner:
         backwards = coo_array((edge_costs(steps, config.stride), pairs.T[::-1]), shape=(len(nodes), len(nodes))).tocsr()
         costs, following = dijkstra(backwards, indices=np.arange(num_hubs), return_predecessors=True)
         links = pairs[:, 0] * len(nodes) + pairs[:, 1]
-        hubs = cKDTree(goals[:num_hubs])
+        hubs = space.tree(goals[:num_hubs])
         return cls(nodes, links, steps, pairs + 1, levels, hubs, costs, following, distance, goal_of, config)
 
     def plan(self, state: Array, goal: Array, rng: np.random.Generator) -> Plan:
@@ -145,15 +151,15 @@ class RoadmapPlanner:
 def spread_nodes(experience: Experience, num_nodes: int, rng: np.random.Generator) -> Array:
     """(N, S): visited states whose goals are far from each other, as many as asked for if there are so many."""
     clear = experience.clear_states
-    return clear[spread_points(experience.goal_of(clear), num_nodes, _POOL, rng)]
+    return clear[spread_points(experience.goal_of(clear), num_nodes, _POOL, rng, experience.space)]
 
 
-def _near(levels: tuple[cKDTree, ...], place: Array, count: int) -> Indices:
+def _near(levels: tuple[GoalTree, ...], place: Array, count: int) -> Indices:
     """The nodes of each level that are nearest to a place (G,)."""
     return np.unique(np.concatenate([tree.query(place, k=np.arange(1, min(count, tree.n) + 1))[1] for tree in levels]))
 
 
-def _candidates(goals: Array, levels: tuple[cKDTree, ...], neighbours: int) -> NDArray[np.int64]:
+def _candidates(goals: Array, levels: tuple[GoalTree, ...], neighbours: int) -> NDArray[np.int64]:
     """(P, 2) pairs of nodes that may be linked, either way, ascending."""
     near = [tree.query(goals, k=np.arange(1, min(neighbours + 1, tree.n) + 1))[1] for tree in levels]  # itself is one
     there = np.concatenate(near, axis=1)

@@ -211,12 +211,12 @@ class Run:
         sure = self.sure_edge
         config = SubgoalPolicyConfig(reach=sure, direct=sure, arrival=min(SubgoalPolicyConfig.arrival, sure))
         routes = self.routes if follow == "route" else None
-        return SubgoalPolicy(self.agent, planner, by, self.data.goal_of, config, routes)
+        return SubgoalPolicy(self.agent, planner, by, self.data.goal_of, config, routes, space=self.data.space)
 
     @cached_property
     def routes(self) -> Routes | None:
         """Paths that keep clear of walls. None in many maps, of which visits do not tell; and, with a line that says so, where
-        goals have too many entries or the world is too wide."""
+        goals have too many entries, or one that wraps, or the world is too wide."""
         if self.maps.kind == "many":
             return None
         routes = Routes.fit(self.experience())

@@ -55,7 +55,7 @@ class RunWorld:
         """ValueError if there are none to drive to."""
         env = self.envs.make(max_episode_steps=4 * LONGEST_DRIVE)
         if experience.maps.kind == "one":
-            choose_goal = near_goals(experience.trajectories, LONGEST_DRIVE, None)
+            choose_goal = near_goals(experience.trajectories, LONGEST_DRIVE, None, experience.space)
         else:
             choose_goal = predicted_goals(experience.distance, experience.maps.pictured(), LONGEST_DRIVE)
         try:

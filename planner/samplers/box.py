@@ -28,13 +28,16 @@ class BoxSampler:
 
     low: Array  # (S,)
     high: Array  # (S,)
+    experience: Experience
 
     @classmethod
     def fit(cls, experience: Experience, config: BoxSamplerConfig | None = None, on_step: OnStep = ignore) -> BoxSampler:
         config = config if config is not None else BoxSamplerConfig()
         low, high = experience.states.min(axis=0), experience.states.max(axis=0)
         pad = config.margin * (high - low)
-        return cls(low - pad, high + pad)
+        return cls(low - pad, high + pad, experience)
 
     def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:
-        return rng.uniform(self.low, self.high, size=(num_samples, len(self.low))).astype(np.float32)
+        states = rng.uniform(self.low, self.high, size=(num_samples, len(self.low))).astype(np.float32)
+        space, goal_of = self.experience.space, self.experience.goal_of
+        return goal_of.lift(space.wrapped(goal_of(states)), states) if space.wraps else states

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.trajectories import typical_step
 from ..energy.between import point_at
 from ..energy.model import generator_from
 from ..experience import Experience
 from ..fitting import OnStep, adam, descend, ignore, seeded
 from ..networks.stored import State, reading, with_sizes
 from .cvae_networks import Cvae, CvaeConfig, LayoutCvae
+from .energy import unwrapped_goals
 
 Array = NDArray[np.floating]
 
@@ -44,8 +44,9 @@ class CvaeSampler:
         with seeded(experience.seed):
             model = Cvae(experience.goals.shape[1], config)
         paths, weights = experience.paths()
-        model.fit(experience.goals, typical_step(experience.trajectories))
-        train(model, paths, weights, np.zeros((len(paths), 0), np.float32), 1, config, experience.seed, on_step)
+        model.fit(unwrapped_goals(experience, paths), experience.space)
+        goals = experience.space.beside(paths[:, 0], paths[:, -1])
+        train(model, paths, goals, weights, np.zeros((len(paths), 0), np.float32), 1, config, experience.seed, on_step)
         return cls(model.eval().requires_grad_(False), experience, config)
 
     def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:
@@ -74,7 +75,8 @@ def imagined(
     model: Cvae | LayoutCvae, experience: Experience, state: Array, goal: Array, num_samples: int, rng: np.random.Generator
 ) -> Array:
     """(S,), (G,) -> (num_samples, S): what a fitted model imagines, lifted."""
-    parts = experience.goal_of(state), goal, experience.picture(state)
+    start = experience.space.wrapped(experience.goal_of(state))
+    parts = start, experience.space.beside(start, goal), experience.picture(state)
     starts, goals, pictures = (torch.as_tensor(np.float32(part)).expand(num_samples, -1) for part in parts)
     return experience.lift(model.imagine(starts, goals, pictures, generator_from(rng)).numpy())
 
@@ -90,6 +92,7 @@ def stored_config(settings: Mapping[str, Any], experience: Experience) -> tuple[
 def train(
     model: Cvae | LayoutCvae,
     paths: Array,
+    goals: Array,
     weights: Array,
     pictures: Array,
     per_path: int,
@@ -97,8 +100,10 @@ def train(
     seed: int,
     on_step: OnStep,
 ) -> None:
-    """(N, L, G) paths, (N,) their weights, (N, X Y) the pictures of their maps; `per_path` points of each that is drawn."""
-    points, chances, seen = torch.as_tensor(paths, dtype=torch.float32), torch.as_tensor(weights), torch.as_tensor(pictures)
+    """(N, L, G) paths, (N, G) where they lead, beside their starts, (N,) their weights, (N, X Y) the pictures of their
+    maps; `per_path` points of each that is drawn."""
+    points, ends = torch.as_tensor(paths, dtype=torch.float32), torch.as_tensor(goals, dtype=torch.float32)
+    chances, seen = torch.as_tensor(weights), torch.as_tensor(pictures)
     generator = torch.Generator().manual_seed(seed)
 
     def loss(step: int) -> Tensor:
@@ -106,6 +111,6 @@ def train(
         row = row.repeat_interleave(per_path)
         ways = points[row]
         targets = point_at(ways, torch.rand(len(ways), generator=generator))
-        return model.loss(targets, ways[:, 0], ways[:, -1], seen[row], config.beta, generator)
+        return model.loss(targets, ways[:, 0], ends[row], seen[row], config.beta, generator)
 
     descend(adam(model.parameters(), config.learning_rate), loss, config.train_steps, what="the cvae sampler", on_step=on_step)

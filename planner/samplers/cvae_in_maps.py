@@ -39,7 +39,7 @@ class LayoutCvaeSampler:
             model = LayoutCvae(experience.maps.pictured(), config)
         paths, pictures = experience.paths_in_maps()
         weights = np.ones(len(paths), np.float32)
-        train(model, paths, weights, pictures, POINTS_PER_PATH, config, experience.seed, on_step)
+        train(model, paths, paths[:, -1], weights, pictures, POINTS_PER_PATH, config, experience.seed, on_step)
         return cls(model.eval().requires_grad_(False), experience, config)
 
     def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:

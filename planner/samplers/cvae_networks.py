@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..goal_space import GoalSpace
 from ..many_maps.layout import Layout
 from ..many_maps.value_iteration import PathFeatures, cell_centres, cell_of
 from ..networks.mlp import mlp
@@ -55,10 +57,10 @@ class Cvae(nn.Module):
         self.decoder = mlp(ends + config.latent, config.hidden, config.layers, goal_size)
         self.log_scale = nn.Parameter(torch.full((goal_size,), -1.0))
 
-    def fit(self, goals: NDArray, step_length: float) -> None:
-        """Set where visited goals (N, G) lie, for a typical step [goal units]."""
-        self.places.fit(goals, step_length)
-        self.grids.fit(goals, step_length)
+    def fit(self, goals: NDArray, space: GoalSpace) -> None:
+        """Set where goals (N, G) lie, going on beyond the ends of what wraps, and their metric."""
+        self.places.fit(goals, np.array(space.units))
+        self.grids.fit(goals, np.array(space.units), space)
 
     def loss(
         self, points: Tensor, starts: Tensor, goals: Tensor, pictures: Tensor, beta: float, generator: torch.Generator

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..data.trajectories import typical_step
 from ..energy.between import BetweenModel
 from ..energy.config import EnergyArchitecture, EnergyConfig, SamplingConfig
 from ..energy.model import EnergyModel
@@ -20,6 +19,9 @@ from ..fitting import OnStep, ignore
 from ..networks.stored import State, reading
 
 Array = NDArray[np.floating]
+
+
+_THINNED = 8  # of so many points of a path one stands for where it goes
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +40,9 @@ class EnergySampler:
     def fit(cls, experience: Experience, config: EnergyConfig | None = None, on_step: OnStep = ignore) -> EnergySampler:
         """ValueError where no two visited states can be joined; DivergedError if the loss diverges."""
         config = config if config is not None else EnergyConfig()
-        step = typical_step(experience.trajectories)
-        model = BetweenModel.fit(*experience.paths(), experience.goals, config, experience.seed, on_step, step_length=step)
+        paths, weights = experience.paths()
+        visited, space = unwrapped_goals(experience, paths), experience.space
+        model = BetweenModel.fit(paths, weights, visited, config, experience.seed, on_step, space)
         return cls(model, experience)
 
     @classmethod
@@ -60,10 +63,15 @@ class EnergySampler:
         return cls(BetweenModel(EnergyModel.from_state(tensors, settings)), experience)
 
     def sample(self, state: Array, goal: Array, num_samples: int, rng: np.random.Generator) -> Array:
-        goals = self.model.sample(
-            self.experience.goal_of(state), goal, num_samples, self.config, rng, self.experience.picture(state)
-        )
+        start = self.experience.space.wrapped(self.experience.goal_of(state))
+        goal = self.experience.space.beside(start, goal)
+        goals = self.model.sample(start, goal, num_samples, self.config, rng, self.experience.picture(state))
         return self.experience.lift(goals)
+
+
+def unwrapped_goals(experience: Experience, paths: Array) -> Array:
+    """(M, G): all visited goals, or, where an entry wraps, points of the paths, which go on beyond its ends."""
+    return paths[:, ::_THINNED].reshape(-1, paths.shape[2]) if experience.space.wraps else experience.goals
 
 
 def _first_architecture(settings: Mapping[str, Any], experience: Experience) -> dict[str, Any]:

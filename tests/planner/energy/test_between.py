@@ -10,6 +10,7 @@ from thalweg.planner.energy.config import EnergyConfig, SamplingConfig
 from thalweg.planner.energy.model import EnergyModel
 from thalweg.planner.energy.sampling import Sample
 from thalweg.planner.fitting import DivergedError
+from thalweg.planner.goal_space import GoalSpace
 
 TINY = EnergyConfig(hidden=16, layers=2, train_steps=2, batch_size=64, proposal_batch=64)
 SMALL = EnergyConfig(hidden=32, layers=2, train_steps=200, batch_size=64, proposal_batch=64)
@@ -282,18 +283,20 @@ def test_squares_tell_the_two_sides_of_a_wall_apart():
     """Starts 0.04 off the wall, 2 % of the range. Of the nodes 0.11 lie more than 0.15 off their way, without squares 0.41."""
     paths, asked = round_the_end_of_a_wall(2_000, seed=0), round_the_end_of_a_wall(60, seed=1)
 
-    def astray(step_length):
+    def astray(space):
         weights, config = np.ones(len(paths), np.float32), replace(SMALL, train_steps=300)
-        model = BetweenModel.fit(paths, weights, paths.reshape(-1, 2), config, seed=0, step_length=step_length)
+        model = BetweenModel.fit(paths, weights, paths.reshape(-1, 2), config, seed=0, space=space)
         return np.mean([off(model.sample(way[0], way[-1], 100, FAITHFUL, rng()), way) > 0.15 for way in asked])
 
-    assert astray(0.02) < 0.2 and astray(None) > 0.3
+    assert astray(GoalSpace(2, units=(0.02, 0.02))) < 0.2 and astray(None) > 0.3
 
 
 def test_squares_are_looked_up_where_a_start_and_a_goal_are():
     """In env units, between the goal and u; the other entries stay."""
     paths = random_bows(400) * [100, 1] + [7, -3]
-    model = BetweenModel.fit(paths, np.ones(400, np.float32), paths.reshape(-1, 2), TINY, seed=0, step_length=0.5).model
+    model = BetweenModel.fit(
+        paths, np.ones(400, np.float32), paths.reshape(-1, 2), TINY, seed=0, space=GoalSpace(2, units=(0.5, 0.5))
+    ).model
     contexts = np.array([[40.0, -2.3, 71.0, -2.9, 0.25]], np.float32)
     seen, plain = model.see(contexts), model.normalise_context(contexts)
     told = model.places(torch.tensor([[40.0, -2.3], [71.0, -2.9]]))
@@ -306,7 +309,9 @@ def test_squares_are_looked_up_where_a_start_and_a_goal_are():
 
 def test_more_entries_than_have_squares_are_no_hindrance():
     paths = np.concatenate([random_bows(200), random_bows(200, seed=1)], axis=2).astype(np.float32)
-    model = BetweenModel.fit(paths, np.ones(200, np.float32), paths.reshape(-1, 4), TINY, seed=0, step_length=0.1)
+    model = BetweenModel.fit(
+        paths, np.ones(200, np.float32), paths.reshape(-1, 4), TINY, seed=0, space=GoalSpace(4, units=(0.1,) * 4)
+    )
     assert model.model.places.size == 0
     samples = model.sample(paths[0, 0], paths[0, -1], 30, SamplingConfig(temperature=5.0, least_effective=0.0), rng())
     assert samples.shape == (30, 4) and np.isfinite(samples).all()

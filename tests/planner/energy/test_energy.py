@@ -18,6 +18,7 @@ from thalweg.planner.energy.networks import EnergyNetwork
 from thalweg.planner.energy.sampling import descend, langevin, make_sampling, resample
 from thalweg.planner.energy.train import Batch, energy_loss, fit_points, make_model
 from thalweg.planner.fitting import DivergedError
+from thalweg.planner.goal_space import GoalSpace
 from thalweg.planner.networks.stored import OtherVersionError
 from thalweg.planner.storage import bytes_to_tensors, tensors_to_bytes
 
@@ -255,7 +256,9 @@ def fits():
         "unconditional": lambda seed: fit_points(points, None, None, plain, seed),
         "conditional": lambda seed: fit_points(points, contexts, None, learned, seed),
         "between": lambda seed: BetweenModel.fit(paths, weights, points, between, seed).model,
-        "between, with squares": lambda seed: BetweenModel.fit(paths, weights, points, between, seed, step_length=0.1).model,
+        "between, with squares": lambda seed: (
+            BetweenModel.fit(paths, weights, points, between, seed, space=GoalSpace(2, units=(0.1, 0.1))).model
+        ),
     }
 
 
