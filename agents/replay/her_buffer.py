@@ -277,7 +277,8 @@ class HerBuffer(DictReplayBuffer):
                 values[:num_steps] = content[f"{part}/{key}"]
         self.goal_test.scale = float(content["arrival_scale"])
         if set(_METRIC) <= set(content):
-            self.measure(GoalSpace(self.space.size, *(tuple(content[name].tolist()) for name in _METRIC)))
+            units, periods, origin = (tuple(content[name].tolist()) for name in _METRIC)
+            self.measure(GoalSpace(self.space.size, units, periods, origin))
         self.pos, self.full, self.num_added = num_steps % self.buffer_size, num_steps == self.buffer_size, num_steps
         numbers, first = np.unique(self.maps[:num_steps], return_index=True)
         states = self.stored("observation").reshape(-1, *self.obs_shape["observation"])[first]

@@ -10,6 +10,7 @@ from ..goal_space import GoalSpace
 Array = NDArray[np.floating]
 
 _FINEST = 1e-4  # of the visited range: the shortest stride in which a line is looked at
+_COARSEST = 0.5  # moves: along one entry visits are so dense that a line in strides of theirs would have thousands of points
 LINE_SLACK = 2.0  # of `contains`, for lines: they meet places where the agent was seldom, too
 _NEIGHBOURS = 8  # visited places that lie, in the median, within the distance at which a place counts as visited
 
@@ -27,7 +28,8 @@ class Coverage:
         gaps = self._tree.query(some, k=_NEIGHBOURS)[0][:, -1]  # inf if there are fewer
         self.spacing = float(np.median(gaps[np.isfinite(gaps)])) if np.isfinite(gaps).any() else 0.0
         span = float(np.ptp(self.space.relative(places), axis=0).max())
-        self._stride = max(self.spacing, _FINEST * span, 1e-12)
+        least = _COARSEST * space.move if space is not None and space.size == 1 else 0.0
+        self._stride = max(self.spacing, _FINEST * span, least, 1e-12)
 
     @property
     def within(self) -> float:

@@ -18,7 +18,7 @@ from thalweg.planner.finite import NotFiniteError
 class Stub:
     """A run of which nothing is stored: the agent walks, whatever plans."""
 
-    env, usual_distance, sure_edge, at_once = "Walk", "straight", 5.0, 25
+    env, usual_distance, sure_edge, at_once, space = "Walk", "straight", 5.0, 25, None
 
     def __init__(self, spoilt_seed=None, digest="1"):
         self.spoilt_seed, self.digest, self.asked = spoilt_seed, digest, []
