@@ -69,3 +69,9 @@ def turned(count=60, length=80, seed=0):
         angles = wrapped(rng.uniform(-np.pi, np.pi) + np.cumsum(speed))[:, None].astype(np.float32)
         found.append(Trajectory(np.hstack([angles, np.cos(angles), np.sin(angles)]).astype(np.float32), angles))
     return found
+
+
+class UntoldTurntable(Turntable):
+    """It says nothing at all: what was seen tells."""
+
+    goal_period = None
