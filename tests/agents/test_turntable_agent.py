@@ -96,7 +96,7 @@ def test_a_period_that_cannot_be_is_refused_before_a_training():
 
 @pytest.mark.slow
 def test_no_planner_is_slower_than_the_bare_agent(tmp_path, monkeypatch):
-    """4,000 steps, and paths of few nodes, for a circle needs no more. Without a metric that wraps, plans go the long way round."""
+    """4,000 steps, and paths of few nodes: a circle needs no more."""
     monkeypatch.setattr("thalweg.planner.graph.stitched_paths._NODES", 200)
     settings = {"agent": AgentConfig(updates_per_step=0.4), "energy": EnergyConfig(train_steps=200), "tensorboard": False}
     run = thalweg.train(Turntable, steps=4_000, seed=0, out=tmp_path / "run", progress=False, **settings)
