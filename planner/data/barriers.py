@@ -22,7 +22,10 @@ _FROM, _ASIDE = (
 )  # typical moves: who begins so far off a plane and ends less than so far on this side of it came up to it
 _EVIDENCE = 8  # pieces that came up to it, at least one from either side ...
 _WITNESSES = 8  # ... among pieces of so many trajectories: one that turned here eight times says little
-_ABOUT, _TOGETHER = 2.0, 12  # so many flags within so many typical moves make a barrier, which goes on so far where nobody crossed
+_ABOUT, _TOGETHER = (
+    2.0,
+    12,
+)  # so many flags within so many typical moves make a barrier, which goes on so far where nobody crossed
 _CELL, _KEPT = 0.5, 2  # typical moves: of what lies in one cell (and, of pieces, leads the same way) so many are asked
 _AT_ONCE = 4_096  # positions: bounds memory
 
