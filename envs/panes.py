@@ -116,7 +116,7 @@ class PanePaths:
         return np.vstack([start, self.corners[bends[::-1]], goal])
 
     def _lengths(self, starts: Array, goals: Array) -> tuple[Array, Array]:
-        """(N, 2), (N, 2) -> (N,) of the straight line, inf where it is none, and (N, C, C) by way of a first and a last corner."""
+        """(N, 2), (N, 2) -> (N,) of the straight line, inf where it is none; (N, C, C) by way of a first and a last corner."""
         starts, goals = np.asarray(starts, np.float64), np.asarray(goals, np.float64)
         out, back = (self._straight(points[:, None], self.corners) for points in (starts, goals))
         return self._straight(starts, goals), out[:, :, None] + self._between[0] + back[:, None]
