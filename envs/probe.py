@@ -20,7 +20,7 @@ _PARTS = ("observation", "achieved_goal", "desired_goal")
 _PROBE_EPISODES, _PROBE_STEPS = 5, 100
 _PROBE_PLACES = 120  # at most, whose pairs are asked for their rewards
 _SMALL_BATCHES = (2, 3, 5)  # rows, which are asked beside all pairs at once
-_MOST_GOAL_ENTRIES = 128  # a step keeps some kB for every entry of a goal, and distances in more entries say little
+MOST_GOAL_ENTRIES = 128  # a step keeps some kB for every entry of a goal, and distances in more entries say little
 _FLOAT_STEPS = 16  # of float32: a tolerance or a move of fewer cannot be learnt from
 
 
@@ -128,9 +128,9 @@ def check_spaces(env: gym.Env, name: str) -> None:
             "is to become the other"
         )
     entries = spaces.flatdim(goal)
-    if entries > _MOST_GOAL_ENTRIES:
+    if entries > MOST_GOAL_ENTRIES:
         raise EnvError(
-            f"goals of {name} have {entries:,} entries, as a picture has; goals of at most {_MOST_GOAL_ENTRIES} are supported: "
+            f"goals of {name} have {entries:,} entries, as a picture has; goals of at most {MOST_GOAL_ENTRIES} are supported: "
             "give what the picture shows (positions, angles), or the few numbers that an encoder of yours makes of it"
         )
     if not isinstance(env.action_space, spaces.Box) or not env.action_space.is_bounded():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import traceback
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -121,6 +123,8 @@ def cannot_be_made(name: str, error: BaseException, options: dict[str, Any] | No
     hint = ""
     if isinstance(error, gym.error.UnregisteredEnv) and absent:
         hint = f"; if it is one of {' or '.join(absent)}, install that (pip install {' '.join(absent)})"
+    if not str(error) and (frames := traceback.extract_tb(error.__traceback__)):  # an assertion that says nothing
+        hint = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}: {frames[-1].line}"
     return EnvError(f"{name} cannot be made: {type(error).__name__}: {error}{hint}")
 
 
