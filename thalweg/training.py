@@ -5,7 +5,8 @@ from __future__ import annotations
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -156,6 +157,18 @@ def resume(
     return load(folder, envs, progress=progress)
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small networks are much slower on several. The caller's own number comes back."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_one_thread()
 def _train(
     envs: GoalEnvs,
     config: TrainConfig,
@@ -165,24 +178,6 @@ def _train(
     writers: list[KVWriter],
     progress: Progress,
 ) -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        _train_on_one_thread(envs, config, out, before, callbacks, writers, progress)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _train_on_one_thread(
-    envs: GoalEnvs,
-    config: TrainConfig,
-    out: Path,
-    before: Path | None,
-    callbacks: list[BaseCallback],
-    writers: list[KVWriter],
-    progress: Progress,
-) -> None:
-    """Small networks are much slower on several."""
     began = time.perf_counter()
     options = {} if config.episode_steps is None else {"max_episode_steps": config.episode_steps}
     if out.exists():
@@ -257,6 +252,7 @@ def _learn(model: GoalSAC, config: TrainConfig, out: Path, callbacks: list[BaseC
         raise type(broke_off)(f"{broke_off}; {kept}" if str(broke_off) else kept) from broke_off
 
 
+@_one_thread()
 def _fit(run: Run, config: TrainConfig, agent_seconds: float, learnt: str) -> None:
     """What planners are made of, from what the agent has seen. `learnt`: what the agent's training says of itself."""
     began = time.perf_counter()

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from thalweg.planner.data.barriers import on_barrier
 from thalweg.planner.data.trajectories import Trajectory, typical_step
 from thalweg.planner.distances.local import LocalDistanceConfig, LocalGeodesics, fit_local_geodesics
 from thalweg.planner.distances.quasimetric import Quasimetric, QuasimetricDistanceConfig, fit_quasimetric
@@ -104,10 +105,11 @@ class OneMapPrior(nn.Module):
         train_steps = int(np.clip(sum(len(trajectory) for trajectory in data) // _PLACES_PER_STEP, *_TRAIN_STEPS))
         config = replace(_NEARBY, train_steps=train_steps)
         known = any(values.any() for values in self.quasimetric.layers[-1].parameters())  # zeros tell nothing, and learn nothing
-        learnt = fit_quasimetric(data, config, seed, start=self.quasimetric if known else None)
+        barred = on_barrier(data)
+        learnt = fit_quasimetric(data, config, seed, start=self.quasimetric if known else None, barred=barred)
         self.quasimetric.load_state_dict(learnt.state_dict())
         if self.surroundings is not None:
-            self.surroundings.fit(np.concatenate([trajectory.goals for trajectory in data]), typical_step(data))
+            self.surroundings.fit(np.concatenate([trajectory.goals for trajectory in data]), typical_step(data), barred)
 
 
 class ManyMapsPrior(LocalGeodesics):

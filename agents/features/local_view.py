@@ -44,14 +44,15 @@ class LocalView(nn.Module):
         self.register_buffer("looks", torch.cat(looks), persistent=False)
         self.size = len(self.looks)
 
-    def fit(self, places: NDArray, move: float) -> None:
-        """Draw the picture from visited places (N, 2) and a typical move [goal units]."""
-        visited = Coverage(places)
+    def fit(self, places: NDArray, move: float, barred: NDArray[np.bool_] | None = None) -> None:
+        """Draw the picture from visited places (N, 2), a typical move [goal units] and where barriers are (N,)."""
+        open_places = places if barred is None else places[~barred]
+        visited = Coverage(open_places)
         margin = visited.within + 2 * move  # the border is where nobody has been
         low, high = places.min(axis=0) - margin, places.max(axis=0) + margin
         axes = [start + (np.arange(_SQUARES) + 0.5) / _SQUARES * (end - start) for start, end in zip(low, high, strict=True)]
         squares = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-        gaps = np.linalg.norm(squares - places[visited.nearest(squares)[0]], axis=-1) - visited.within
+        gaps = np.linalg.norm(squares - open_places[visited.nearest(squares)[0]], axis=-1) - visited.within
         for buffer, values in (
             (self.gaps, np.clip(gaps / move, 0.0, 1.0)),
             (self.low, low),

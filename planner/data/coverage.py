@@ -16,9 +16,10 @@ _NEIGHBOURS = 8  # visited places that lie, in the median, within the distance a
 class Coverage:
     """Where the agent has been. A place counts as visited if it is about as near to a visited one as these are to each other."""
 
-    def __init__(self, places: Array) -> None:
-        """(N, G) goals that were achieved."""
+    def __init__(self, places: Array, barred: NDArray[np.bool_] | None = None) -> None:
+        """(N, G) goals that were achieved, and (N,) whether a barrier leads through there: see `on_barrier`."""
         self._tree = cKDTree(places)
+        self._barred = barred if barred is not None and barred.any() else None
         gaps = self._tree.query(places[:: max(1, len(places) // 2_000)], k=_NEIGHBOURS)[0][:, -1]  # inf if there are fewer
         self.within = float(np.median(gaps[np.isfinite(gaps)])) if np.isfinite(gaps).any() else 0.0
         self._stride = max(self.within, _FINEST * float(np.ptp(places, axis=0).max()), 1e-12)
@@ -32,6 +33,20 @@ class Coverage:
         """(..., G) -> (...): may the agent be there, for all that it has seen? `slack` times as far from it counts, too."""
         gaps = self._tree.query(places, distance_upper_bound=self._near(slack))[0]
         return np.isfinite(gaps)
+
+    def is_open(self, places: Array) -> NDArray[np.bool_]:
+        """(..., G) -> (...): may the agent pass there? As `contains` with `LINE_SLACK`, and no barrier leads through."""
+        gaps, rows = self._tree.query(places, distance_upper_bound=self._near(LINE_SLACK))
+        passed = np.isfinite(gaps)
+        if self._barred is not None:
+            passed[passed] = ~self._barred[rows[passed]]
+        return passed
+
+    def on_barrier(self, places: Array) -> NDArray[np.bool_]:
+        """(..., G) -> (...): does a barrier lead through the nearest visited position?"""
+        if self._barred is None:
+            return np.zeros(places.shape[:-1], dtype=bool)
+        return self._barred[self._tree.query(places)[1]]
 
     def _near(self, slack: float) -> float:
         return max(slack * self.within * (1 + 1e-9), 1e-12)
@@ -50,7 +65,7 @@ class Coverage:
         return gaps, spacings.clip(self.within, max(self.within, widest))[at.reshape(gaps.shape)]
 
     def contains_lines(self, starts: Array, ends: Array) -> NDArray[np.bool_]:
-        """(N, G), (N, G) -> (N,): may the agent be everywhere on the straight line, looked at in strides of `within`?
+        """(N, G), (N, G) -> (N,): may the agent go along the straight line, looked at in strides of `within`? Not over a barrier.
 
         With `LINE_SLACK` paths in the U world keep out of the walls (less than 1 % shorter than any way for 9 of 10) and within
         0.5 % of the shortest way in the median; with a slack of 1 it is 4 %.
@@ -64,6 +79,6 @@ class Coverage:
             step = np.arange(len(line)) - np.repeat(np.cumsum(counts) - counts, counts)
             along = (step / (counts[line] - 1))[:, None]
             row = rows[line]
-            open_points = self.contains(starts[row] + along * (ends[row] - starts[row]), slack=LINE_SLACK)
+            open_points = self.is_open(starts[row] + along * (ends[row] - starts[row]))
             held[rows] = np.bincount(line, weights=~open_points, minlength=len(rows)) == 0
         return held

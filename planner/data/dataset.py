@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from .barriers import on_barrier
 from .coverage import Coverage
 from .trajectories import GoalEntries, Trajectory
 
@@ -47,9 +48,14 @@ class Dataset:
         return np.concatenate([trajectory.goals for trajectory in self.trajectories])
 
     @cached_property
+    def on_barrier(self) -> NDArray[np.bool_]:
+        """(M,) of the visited positions: does a barrier lead through there?"""
+        return on_barrier(self.trajectories)
+
+    @cached_property
     def visited(self) -> Coverage:
         """Where a generated goal may lie; its rows are those of `states`."""
-        return Coverage(self.goals)
+        return Coverage(self.goals, self.on_barrier)
 
     def lift(self, goals: Array) -> Array:
         """(N, G) generated goals -> (N, S) states: the remaining entries are those of the nearest visited state.

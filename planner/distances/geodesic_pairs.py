@@ -41,19 +41,32 @@ class GeodesicPairs:
 
     @classmethod
     def search(
-        cls, graph: csr_array, places: Array, landmarks: int, marks: int, reach: float, rng: np.random.Generator
+        cls,
+        graph: csr_array,
+        places: Array,
+        landmarks: int,
+        marks: int,
+        reach: float,
+        rng: np.random.Generator,
+        barred: NDArray[np.bool_] | None = None,
     ) -> GeodesicPairs:
-        """Over a `visited_graph` of places (N, G), up to so many landmarks and marks, of these up to `reach` env steps."""
+        """Over a `visited_graph` of places (N, G), up to so many landmarks and marks, of these up to `reach` env steps.
+
+        Paths lead through places that are `barred` (N,), but none begins or ends there: on which side of a barrier they lie only
+        their trajectory tells.
+        """
+        known = np.arange(len(places)) if barred is None else np.flatnonzero(~barred)
 
         def at_most(number: int) -> int:
-            return max(min(number, len(places) // _PLACES_FOR_EACH), _FEWEST)
+            return max(min(number, len(known) // _PLACES_FOR_EACH), _FEWEST)
 
         both = graph, graph.T.tocsr()
-        spread = spread_points(places, at_most(landmarks), _POOL, rng)
+        spread = known[spread_points(places[known], at_most(landmarks), _POOL, rng)]
         steps = np.stack([dijkstra(way, indices=spread).astype(np.float32) for way in both])
-        chosen = rng.permutation(len(places))[: at_most(marks)]
+        chosen = rng.permutation(known)[: at_most(marks)]
         parts = np.split(chosen, range(_AT_ONCE, len(chosen), _AT_ONCE))
-        found = [_nearest_first(row, reach) for way in both for part in parts for row in dijkstra(way, indices=part, limit=reach)]
+        searches = (row for way in both for part in parts for row in dijkstra(way, indices=part, limit=reach))
+        found = [_nearest_first(row, reach, barred) for row in searches]
         counts = np.array([len(near) for near, _ in found])
         first = np.cumsum(counts) - counts
         near, near_steps = (np.concatenate(values) for values in zip(*found, strict=True))
@@ -76,9 +89,9 @@ class GeodesicPairs:
         return np.column_stack([self.marks[mark], self.landmarks[landmark], others]), np.stack([self.near_steps[at], far], axis=1)
 
 
-def _nearest_first(steps: Array, reach: float) -> tuple[Indices, Array]:
+def _nearest_first(steps: Array, reach: float, barred: NDArray[np.bool_] | None) -> tuple[Indices, Array]:
     """(N,) -> the places within reach, and env steps there; evenly through their ranks if they are too many."""
-    within = np.flatnonzero(steps <= reach)
+    within = np.flatnonzero((steps <= reach) if barred is None else (steps <= reach) & ~barred)
     ranked = within[np.argsort(steps[within], kind="stable")]
     if len(ranked) > _NEAR_EACH:
         ranked = ranked[np.arange(_NEAR_EACH) * len(ranked) // _NEAR_EACH]

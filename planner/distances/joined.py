@@ -40,7 +40,7 @@ class JoinedDistance:
     def fit(cls, experience: Experience, config: None = None, on_step: OnStep = ignore) -> JoinedDistance:
         """`experience.distance`, joined. ValueError if nothing moves."""
         data, places = experience.trajectories, experience.goals
-        part = connected_components(visited_graph(data)[0], directed=False)[1].astype(np.intp)
+        part = connected_components(visited_graph(data, barred=experience.data.on_barrier)[0], directed=False)[1].astype(np.intp)
         firsts = np.cumsum([0] + [len(trajectory) for trajectory in data[:-1]])
         stayed = np.bincount(part[firsts], minlength=part.max() + 1)
         large = stayed[part] >= min(_LEAST_TRAJECTORIES, stayed.max())

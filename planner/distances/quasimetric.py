@@ -138,7 +138,7 @@ class QuasimetricDistance:
     ) -> QuasimetricDistance:
         """ValueError if nothing moves; DivergedError if the loss diverges."""
         config = config if config is not None else QuasimetricDistanceConfig()
-        network = fit_quasimetric(experience.trajectories, config, experience.seed, on_step)
+        network = fit_quasimetric(experience.trajectories, config, experience.seed, on_step, barred=experience.data.on_barrier)
         return cls(network, experience.goal_of, config)
 
     @classmethod
@@ -197,16 +197,17 @@ def fit_quasimetric(
     seed: int,
     on_step: OnStep = ignore,
     start: Quasimetric | None = None,
+    barred: NDArray[np.bool_] | None = None,
 ) -> Quasimetric:
-    """Learn the ways over all visited places, from random weights or from those of `start`.
+    """Learn the ways over all visited places, from random weights or from those of `start`; `barred`: see `visited_graph`.
 
     ValueError if nothing moves; DivergedError if the loss diverges.
     Where what was visited has grown beyond what `start` sees, all it knows is moved: still nearer than random weights.
     """
     rng = np.random.default_rng(seed)
     places = np.concatenate([trajectory.goals for trajectory in data])
-    graph, step_length = visited_graph(data)
-    ways = GeodesicPairs.search(graph, places, config.landmarks, config.marks, config.reach, rng)
+    graph, step_length = visited_graph(data, barred=barred)
+    ways = GeodesicPairs.search(graph, places, config.landmarks, config.marks, config.reach, rng, barred)
     with seeded(seed):
         network = Quasimetric(places.shape[1], config)
     if start is not None:

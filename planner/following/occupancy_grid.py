@@ -51,7 +51,9 @@ class OccupancyGrid:
         shape = np.ceil(spans / side).astype(int) + 1
         # looked at once a cell, it would matter how cells lie to a wall
         finer = side / _FINER
-        been = _been(visited, low + finer * np.moveaxis(np.indices(_FINER * shape), 0, -1), finer, _WIDEST_GAP * move)
+        points = low + finer * np.moveaxis(np.indices(_FINER * shape), 0, -1)
+        been = _been(visited, points, finer, _WIDEST_GAP * move)
+        been[been] = ~visited.on_barrier(points[been])
         middle = tuple([slice(None, None, _FINER)] * len(shape))
         clear = _depths(been, finer)[middle] - LINE_SLACK * visited.within
         costs = 1 + weight * np.clip(1 - clear / clearance, 0, 1) ** 2

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import dijkstra
 
+from ..data.barriers import on_barrier
 from ..data.coverage import Coverage
 from ..data.points import resample_by_arc_length, spread_points
 from ..data.trajectories import GoalEntries, Trajectory, typical_step
@@ -50,7 +51,7 @@ def training_paths(
 
     `on_step(done)` is told of each graph and each round of straightening, `NUM_STEPS` in all.
     """
-    visited = Coverage(np.concatenate([trajectory.goals for trajectory in trajectories]))
+    visited = Coverage(np.concatenate([trajectory.goals for trajectory in trajectories]), on_barrier(trajectories))
     stitched = stitched_paths(trajectories, distance, goal_of, visited, max_edge, stride, _STITCHED, rng, on_step)
     pieces, weights = hindsight_paths(trajectories, distance, _PIECES, _SHARPNESS, rng)
     paths = straightened(np.concatenate([stitched, pieces]), visited, rng, on_step=lambda done: on_step(_GRAPHS + done))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ..data.barriers import on_barrier
 from ..data.points import farthest_points
 from ..data.trajectories import Trajectory
 from ..experience import Experience
@@ -72,7 +73,7 @@ class VisitedPlanner:
         rng: np.random.Generator,
     ) -> VisitedPlanner:
         """ValueError if nothing moves."""
-        graph, step_length = visited_graph(data)
+        graph, step_length = visited_graph(data, barred=on_barrier(data))
         places = np.concatenate([trajectory.goals for trajectory in data])
         regions = min(config.regions, -(-len(places) // _POOL))
         some = rng.choice(len(places), size=min(_POOL * regions, len(places)), replace=False)

@@ -209,7 +209,7 @@ def test_ways_of_one_map_go_on_from_what_they_were(monkeypatch):
 def test_the_more_was_visited_the_more_gradient_steps_it_takes(places, expected, monkeypatch):
     asked = []
 
-    def fit(data, config, seed, start):
+    def fit(data, config, seed, start, barred):
         asked.append(config.train_steps)
         raise ValueError("asked")
 
