@@ -34,7 +34,7 @@ def check_precision(subject: Subject) -> Iterator[Problem]:
 def check_angles(subject: Subject) -> Iterator[Problem]:
     """A goal entry that jumps from one end of a whole turn to the other is an angle."""
     table = subject.transitions
-    if not len(table) or getattr(subject.first.unwrapped, "goal_period", None) is not None:
+    if not len(table):
         return
     held = [pair[1] for pair in subject.held_goals() if pair[1].shape[1] == table.achieved.shape[1]]
     goals = np.concatenate([table.achieved, table.desired, *held])
@@ -48,7 +48,7 @@ def check_angles(subject: Subject) -> Iterator[Problem]:
         what = (
             f"goal entry {entry} jumps from end to end of {goals[:, entry].min():.3g} to {goals[:, entry].max():.3g}: an angle?"
         )
-        fix = "give its cosine and sine instead, or say that it wraps: goal_period"
+        fix = "give its cosine and sine instead"
         yield Problem(check="angles", what=what, fix=fix, severity="advice")
 
 
@@ -64,8 +64,8 @@ def check_units(subject: Subject) -> Iterator[Problem]:
     widest, narrowest = counted[np.argmax(widths[counted])], counted[np.argmin(widths[counted])]
     if widths[widest] > _UNLIKE * widths[narrowest]:
         what = (
-            f"achieved_goal[{widest}] covers {widths[widest]:.3g}, achieved_goal[{narrowest}] only {widths[narrowest]:.3g}: are their "
-            "units alike?"
+            f"achieved_goal[{widest}] covers {widths[widest]:.3g}, achieved_goal[{narrowest}] only {widths[narrowest]:.3g}: "
+            "are their units alike?"
         )
         fix = "give goals in units in which one tolerance fits all entries, and their ranges are alike"
         yield Problem(check="units", what=what, fix=fix, severity="advice")

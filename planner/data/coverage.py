@@ -9,6 +9,8 @@ from scipy.spatial import cKDTree
 Array = NDArray[np.floating]
 
 _FINEST = 1e-4  # of the visited range: the shortest stride in which a line is looked at
+_OF_A_MOVE = 0.25  # a shorter stride tells of nothing that stops a move
+_AT_ONCE = 2**20  # positions along lines: bounds memory
 LINE_SLACK = 2.0  # of `contains`, for lines: they meet places where the agent was seldom, too
 _NEIGHBOURS = 8  # visited places that lie, in the median, within the distance at which a place counts as visited
 
@@ -16,13 +18,14 @@ _NEIGHBOURS = 8  # visited places that lie, in the median, within the distance a
 class Coverage:
     """Where the agent has been. A place counts as visited if it is about as near to a visited one as these are to each other."""
 
-    def __init__(self, places: Array, barred: NDArray[np.bool_] | None = None) -> None:
-        """(N, G) goals that were achieved, and (N,) whether a barrier leads through there: see `on_barrier`."""
+    def __init__(self, places: Array, barred: NDArray[np.bool_] | None = None, move: float = 0.0) -> None:
+        """(N, G) goals that were achieved, (N,) whether a barrier leads through there (see `on_barrier`), and a typical move, if
+        that is known [goal units]."""
         self._tree = cKDTree(places)
         self._barred = barred if barred is not None and barred.any() else None
         gaps = self._tree.query(places[:: max(1, len(places) // 2_000)], k=_NEIGHBOURS)[0][:, -1]  # inf if there are fewer
         self.within = float(np.median(gaps[np.isfinite(gaps)])) if np.isfinite(gaps).any() else 0.0
-        self._stride = max(self.within, _FINEST * float(np.ptp(places, axis=0).max()), 1e-12)
+        self._stride = max(self.within, _OF_A_MOVE * move, _FINEST * float(np.ptp(places, axis=0).max()), 1e-12)
 
     def nearest(self, places: Array) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         """(N, G) -> (N,) indices of the nearest visited places, and what `contains` says."""
@@ -71,6 +74,11 @@ class Coverage:
         0.5 % of the shortest way in the median; with a slack of 1 it is 4 %.
         """
         strides = np.ceil(np.linalg.norm(ends - starts, axis=1) / self._stride).astype(int)
+        firsts = np.flatnonzero(np.diff(np.cumsum(strides + 2) // _AT_ONCE)) + 1
+        parts = zip(*(np.split(values, firsts) for values in (starts, ends, strides)), strict=True)
+        return np.concatenate([self._contains(*part) for part in parts])
+
+    def _contains(self, starts: Array, ends: Array, strides: NDArray[np.intp]) -> NDArray[np.bool_]:
         held = np.ones(len(starts), dtype=bool)
         for part in (8, 1):  # every eighth place first: most of the lines that are not open end there
             rows = np.flatnonzero(held)

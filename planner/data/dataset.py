@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .barriers import on_barrier
 from .coverage import Coverage
-from .trajectories import GoalEntries, Trajectory
+from .trajectories import GoalEntries, Trajectory, typical_step
 
 Array = NDArray[np.floating]
 
@@ -60,7 +60,7 @@ class Dataset:
     @cached_property
     def visited(self) -> Coverage:
         """Where a generated goal may lie; its rows are those of `states`."""
-        return Coverage(self.goals, self.on_barrier)
+        return Coverage(self.goals, self.on_barrier, typical_step(self.trajectories))
 
     def lift(self, goals: Array) -> Array:
         """(N, G) generated goals -> (N, S) states: the remaining entries are those of the nearest visited state.

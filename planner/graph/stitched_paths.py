@@ -51,7 +51,8 @@ def training_paths(
 
     `on_step(done)` is told of each graph and each round of straightening, `NUM_STEPS` in all.
     """
-    visited = Coverage(np.concatenate([trajectory.goals for trajectory in trajectories]), on_barrier(trajectories))
+    goals = np.concatenate([trajectory.goals for trajectory in trajectories])
+    visited = Coverage(goals, on_barrier(trajectories), typical_step(trajectories))
     stitched = stitched_paths(trajectories, distance, goal_of, visited, max_edge, stride, _STITCHED, rng, on_step)
     pieces, weights = hindsight_paths(trajectories, distance, _PIECES, _SHARPNESS, rng)
     paths = straightened(np.concatenate([stitched, pieces]), visited, rng, on_step=lambda done: on_step(_GRAPHS + done))
