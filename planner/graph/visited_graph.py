@@ -81,8 +81,8 @@ def _neighbours(tree: cKDTree, owners: NDArray[np.intp], step_length: float) -> 
         first = np.cumsum(counts) - counts
         drawn = first[:, None] + (rng.random((len(rows), _NEIGHBOURS)) * counts[:, None]).astype(int)
         chosen = np.append(within, 0)[drawn.clip(max=len(within))]
-        found = np.where(counts[:, None] > 0, np.take_along_axis(gaps, chosen, axis=1), np.inf)
-        parts.append((found, pool[chosen]))
+        chosen[counts == 0] = gaps[counts == 0].argmin(axis=1)[:, None]  # an outlier has its nearest, however far
+        parts.append((np.take_along_axis(gaps, chosen, axis=1), pool[chosen]))
     all_gaps, near = (np.concatenate(values) for values in zip(*parts, strict=True))
     return all_gaps, near
 
