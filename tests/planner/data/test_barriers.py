@@ -125,7 +125,7 @@ def test_routes_keep_off_the_end_of_a_pane_which_nobody_can_tell(parted, barred)
     cells, without = (
         OccupancyGrid.over(Coverage(goals, given), goals, MOVE, 2 * MOVE, 6.0) for given in (barred, np.zeros(len(goals), bool))
     )
-    end = np.array([[[0.5, TOP + 0.5 * MOVE], [0.5, TOP + 0.6 * MOVE]]])
+    end = np.array([[[0.5, TOP - 0.5 * MOVE], [0.5, TOP - 0.4 * MOVE]]])
     far = np.array([[[0.5, TOP + 8 * MOVE], [0.5, TOP + 8.1 * MOVE]]])
     assert cells.contains(end).all() and cells.cost_of(end)[0] > 3 * without.cost_of(end)[0]
     assert cells.cost_of(far)[0] == pytest.approx(without.cost_of(far)[0])
