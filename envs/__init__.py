@@ -8,6 +8,7 @@ from typing import Any
 from gymnasium.envs.registration import register, registry
 
 from .drawings import FAMILIES, FLAT
+from .panes import PANES, ROOM
 
 
 def _register(name: str, entry_point: str, **kwargs: Any) -> None:
@@ -30,6 +31,7 @@ _register_point_mass("", "PointMass", "PointMassVector", rows=FLAT, scale=10)
 for _family, _rows in FAMILIES.items():
     _scale = {"scale": 10} if _family == "U" else {}  # the main job's world is as it was measured
     _register_point_mass(_family, "PointMass", "PointMassVector", rows=_rows, **_scale)
+_register_point_mass("Panes", "PointMass", "PointMassVector", rows=ROOM, scale=10, panes=PANES)
 _register_point_mass("RandomMaze", "random_maze_env", "random_maze_vector")
 _register("PointMassMazes-v0", "mazes:PointMassMazes", max_episode_steps=50)
 _register("Particle-v0", "particle:Particle", max_episode_steps=300)

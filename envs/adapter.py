@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,6 @@ from .guard import EnvError
 Array = NDArray[np.floating]
 
 _PARTS = ("observation", "achieved_goal", "desired_goal")
-_PROBE_EPISODES, _PROBE_STEPS = 5, 100
-_PROBE_PLACES = 120  # at most, whose pairs are asked for their rewards
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class GoalEnvAdapter(gym.Wrapper):
     """A goal env as the agents here expect it; the identity on our own.
 
     - Parts are float32. Where the achieved goal is not part of the observation, it is put in front of it, so that a
-      planner can read a state's goal off the state.
+      planner can read a state's goal off the state. The action is handed over as a copy.
     - Reward is -1, and 0 at the goal, whatever two values the env itself pays; the episode terminates there, in a
       continuing task as well. Where the env terminates elsewhere, the episode is truncated.
     - Success is told as both `is_success` and `success`; of all else in `info` only `wall_contact` goes on, where there is one,
@@ -59,7 +58,7 @@ class GoalEnvAdapter(gym.Wrapper):
         return self._observe(observation), {}
 
     def step(self, action: Any) -> tuple[dict[str, Array], float, bool, bool, dict[str, Any]]:
-        raw, _, terminated, truncated, info = self.env.step(action)
+        raw, _, terminated, truncated, info = self.env.step(np.array(action))
         observation = self._observe(raw)
         reward = float(self.compute_reward(observation["achieved_goal"][None], observation["desired_goal"][None], [info])[0])
         arrived = reward == 0.0
@@ -71,9 +70,18 @@ class GoalEnvAdapter(gym.Wrapper):
 
     def compute_reward(self, achieved_goal: Array, desired_goal: Array, info: Any) -> Array:
         """(B, G), (B, G) -> (B,): -1, or 0 where the env pays its best reward; what is not finite is at no goal."""
-        rewards = np.asarray(self._reward(achieved_goal, desired_goal, info))
+        try:
+            rewards = rewards_in_batch(self._reward, achieved_goal, desired_goal, info)
+        except Exception as error:
+            own = f"{type(error).__name__}: {error}"
+            raise EnvError(f"{self._named()} fails on {len(achieved_goal)} rows ({own})") from error
+        if rewards.shape != (len(achieved_goal),):
+            raise EnvError(f"{self._named()} gives {rewards.shape} for a batch of {len(achieved_goal)}; use axis=-1")
         finite = np.isfinite(achieved_goal).all(axis=-1) & np.isfinite(desired_goal).all(axis=-1)
         return -(~((rewards >= self._traits.best_reward - 1e-6) & finite)).astype(np.float32)
+
+    def _named(self) -> str:
+        return f"compute_reward of {type(self.unwrapped).__name__}"
 
     def _observe(self, raw: dict[str, Any]) -> dict[str, Array]:
         observation = {key: np.array(raw[key], dtype=np.float32) for key in _PARTS}  # a copy: envs reuse their arrays
@@ -82,64 +90,17 @@ class GoalEnvAdapter(gym.Wrapper):
         return observation
 
 
-def probe(env: gym.Env, name: str) -> Traits:
-    """Drive a fresh goal env about at random. EnvError, with the fix, for one that cannot be learned from."""
-    check_spaces(env, name)
-    if not env.has_wrapper_attr("compute_reward"):
-        raise EnvError(f"{name} has no compute_reward; give it one: (B, G), (B, G), info -> (B,), 0 at the goal and -1 elsewhere")
-    env.action_space.seed(0)
-    seen: list[dict[str, Array]] = []
-    for episode in range(_PROBE_EPISODES):
-        observation, _ = env.reset(seed=episode)
-        for step in range(_PROBE_STEPS):
-            seen.append({key: np.array(observation[key], dtype=np.float32) for key in _PARTS})
-            for key, values in seen[-1].items():
-                if not np.isfinite(values).all():
-                    raise EnvError(f"{name} (seed {episode}): {key} is not finite after {step} random steps; mend the env")
-            observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
-            if terminated or truncated:
-                break
-    states, achieved, desired = (np.array([observation[key] for observation in seen]) for key in _PARTS)
-    equal = (states[:, :, None] == achieved[:, None, :]).all(axis=0)  # (S, G)
-    return Traits(bool(equal.any(axis=0).all()), _best_reward(env, name, achieved, desired))
+def rewards_in_batch(reward: Callable[..., Any], achieved: Array, desired: Array, infos: Any) -> Array:
+    """(B, G), (B, G), B infos -> (B,) of an env's own compute_reward.
 
-
-def check_spaces(env: gym.Env, name: str) -> None:
-    """EnvError unless the parts of the observation and the action are flat Boxes."""
-    space = env.observation_space
-    if not isinstance(space, spaces.Dict) or set(_PARTS) - set(space.spaces):
-        raise EnvError(
-            f"{name} is no goal env: its observations must be a dict with {', '.join(_PARTS)}; a plain Box env "
-            "becomes one by thalweg.GoalWrapper(env, goal_of=..., tolerance=..., sample_goal=...)"
-        )
-    for key in _PARTS:
-        part = space[key]
-        if not isinstance(part, spaces.Box) or len(part.shape) != 1:
-            raise EnvError(f"{key} of {name} must be a flat Box, got {part}; flatten it")
-    if not isinstance(env.action_space, spaces.Box) or not env.action_space.is_bounded():
-        raise EnvError(f"the actions of {name} must be a bounded Box, as SAC needs, got {env.action_space}")
-
-
-def _best_reward(env: gym.Env, name: str, achieved: Array, desired: Array) -> float:
-    """The reward at the goal, from all pairs of places; EnvError unless it is the better one of two."""
-    reward = env.get_wrapper_attr("compute_reward")
-    places = np.concatenate([achieved, desired])
-    places = places[:: -(-len(places) // _PROBE_PLACES)]
-    a, b = (places[index.ravel()] for index in np.indices((len(places), len(places))))
-    try:
-        rewards = np.asarray(reward(a, b, [{}] * len(a)))
-    except Exception as error:
-        own = f"{type(error).__name__}: {error}"
-        raise EnvError(f"compute_reward of {name} fails on a batch ({own}); write it for (B, G) arrays, with axis=-1") from error
-    if rewards.shape != (len(a),):
-        raise EnvError(f"compute_reward of {name} gives {rewards.shape} for a batch of {len(a)}; use axis=-1")
-    at_goal = np.unique(rewards[(a == b).all(axis=1)])
-    if len(at_goal) != 1 or len(np.unique(rewards)) > 2 or rewards.max() > at_goal[0]:
-        raise EnvError(
-            f"the reward of {name} is not sparse: compute_reward must give one value at the goal and a lower one everywhere "
-            "else, such as 0 and -1; choose the env's sparse variant, or wrap it in GoalWrapper"
-        )
-    return float(at_goal[0])
+    It gets copies, since some write on what they are handed, and a row alone goes twice over: some work for rows, and for a
+    single pair, but not for one row.
+    """
+    if len(achieved) != 1:
+        return np.asarray(reward(achieved.copy(), desired.copy(), infos))
+    one = infos if isinstance(infos, dict) else next(iter(infos), {})
+    rewards = np.asarray(reward(np.repeat(achieved, 2, axis=0), np.repeat(desired, 2, axis=0), [one, one]))
+    return rewards[:1] if rewards.shape == (2,) else rewards
 
 
 def _as_float32(box: spaces.Space) -> spaces.Box:

@@ -48,6 +48,8 @@ def draw_world(
     for low, high in world.walls:
         (left, bottom), (right, top) = pixel(low), pixel(high)
         canvas.rectangle((left, top, right, bottom), fill=_WALL)
+    for ends in world.panes:
+        canvas.line([pixel(end) for end in ends], fill=_WALL, width=2 * _OVERSAMPLE)
     if overlay is not None:
         for start, end in overlay.edges if overlay.edges is not None else ():
             canvas.line([pixel(start), pixel(end)], fill=_EDGE, width=_OVERSAMPLE // 2)

@@ -100,12 +100,23 @@ class GuardedEnv(gym.Wrapper):
             raise self._error(where, f"it ends the program (sys.exit({stop.code!r})); raise an error there instead") from stop
         except Exception as error:
             own = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise self._error(where, own) from error
+            raise self._error(where, own + _hint(where, error)) from error
 
     def _error(self, where: str, what: str) -> EnvError:
         seed = "" if self._seed is None else f", seed {self._seed}"
         step = f" {self._step}" if where == "step" else ""
         return EnvError(f"{self._name} (env {self._index}{seed}) failed in {where}{step}: {what}")
+
+
+def _hint(where: str, error: Exception) -> str:
+    """How envs of the old gym are brought up to date, where that is what fails."""
+    if where == "step" and isinstance(error, ValueError) and "values to unpack" in str(error):
+        return "; return observation, reward, terminated, truncated, info (the old gym had four values)"
+    if where == "reset" and isinstance(error, ValueError) and "values to unpack" in str(error):
+        return "; return observation, info (the old gym had the observation alone)"
+    if where == "reset" and isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
+        return "; write: def reset(self, *, seed=None, options=None)"
+    return ""
 
 
 @contextmanager

@@ -11,8 +11,9 @@ import gymnasium as gym
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.wrappers import TimeLimit
 
-from .adapter import GoalEnvAdapter, Traits, probe
+from .adapter import GoalEnvAdapter, Traits
 from .guard import EnvError, GuardedEnv
+from .probe import probe
 from .sources import cannot_be_made, limited, made_by, raw_env, spec_of, split_limit
 from .user_files import is_file
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .drawings import FLAT
 from .frames import Overlay, draw_world
+from .panes import Pane
 from .point_mass_world import Pairs, PointMassWorld
 from .random_maze import random_maze
 
@@ -36,6 +37,7 @@ class PointMass(PointMassWorld, gym.Env[Any, Array]):
 
     `rows` is the drawing (`#` wall, `.` free) and `scale` the env steps that a cell takes at full speed; by default the
     farthest cells lie about 240 steps apart. Free cells that no way joins are refused unless `connected=False`.
+    `panes`, (x, low, high) each [m], stand in a room without inner walls: nobody crosses them, and they have no thickness.
     Options, also of a single `reset(options={...})`: `difficulty` q in [0, 1) draws only pairs of start and goal whose
     true distance is above the map's q-quantile. `start` and `goal` (2,) [m] set the pair instead.
 
@@ -51,9 +53,10 @@ class PointMass(PointMassWorld, gym.Env[Any, Array]):
         tolerance: float = 0.1,
         difficulty: float = 0.0,
         connected: bool = True,
+        panes: Sequence[Pane] = (),
         render_mode: str | None = None,
     ) -> None:
-        super().__init__(rows, scale, tolerance, difficulty, connected)
+        super().__init__(rows, scale, tolerance, difficulty, connected, panes)
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode must be one of {self.metadata['render_modes']} or None, got {render_mode!r}")
         self.observation_space = self.goal_space

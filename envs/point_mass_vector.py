@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .drawings import FLAT
 from .frames import draw_world
+from .panes import Pane
 from .point_mass_world import Pairs, PointMassWorld
 from .random_maze import random_maze
 
@@ -38,9 +39,10 @@ class PointMassVector(PointMassWorld, VectorEnv):
         tolerance: float = 0.1,
         difficulty: float = 0.0,
         connected: bool = True,
+        panes: Sequence[Pane] = (),
         render_mode: str | None = None,
     ) -> None:
-        super().__init__(rows, scale, tolerance, difficulty, connected)
+        super().__init__(rows, scale, tolerance, difficulty, connected, panes)
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, got {num_envs}")
         if max_episode_steps is not None and max_episode_steps < 1:

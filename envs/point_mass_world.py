@@ -11,11 +11,13 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from .drawings import FLAT, long_scale
+from .panes import Pane, paned_map
 from .walls import WallMap, check_rows, wall_map
 
 Array = NDArray[np.floating]
 
 _PAIRS_FOR_QUANTILES = 4096
+_DRAWN = 0.02  # m: half the width of a pane in pictures
 _DRAWS = 1_000  # of so many pairs, before there are taken to be none
 _PAIRS_AHEAD = 64  # drawn at once: one draw per reset would cost more than all steps of a large batch
 
@@ -41,6 +43,7 @@ class PointMassWorld:
         tolerance: float = 0.1,
         difficulty: float = 0.0,
         connected: bool = True,
+        panes: Sequence[Pane] = (),
     ) -> None:
         """`scale`: env steps that a cell takes at full speed; by default the farthest cells lie 240 steps apart or more."""
         if not (np.isfinite(tolerance) and tolerance > 0):
@@ -50,7 +53,8 @@ class PointMassWorld:
         step_length = self.max_speed * self.time_step
         rows = tuple(rows)
         check_rows(rows)
-        self.map = wall_map(rows, (long_scale(rows) if scale is None else scale) * step_length, connected)
+        cell_size = (long_scale(rows) if scale is None else scale) * step_length
+        self.map = paned_map(rows, cell_size, tuple(panes)) if panes else wall_map(rows, cell_size, connected)
         self.tolerance = tolerance
         least_length(self.map, difficulty)  # complains
         self.difficulty = difficulty
@@ -80,8 +84,8 @@ class PointMassWorld:
 
     @property
     def walls(self) -> Array:
-        """(W, 2, 2) boxes [low, high] [m]"""
-        return self.map.walls
+        """(W, 2, 2) boxes [low, high] [m]; of panes, which have no width, as wide as a line is drawn"""
+        return np.concatenate([self.map.walls, self.map.panes + np.array([[-_DRAWN, 0.0], [_DRAWN, 0.0]])])
 
     def goal_of(self, states: Array) -> Array:
         """(..., 4) -> (..., 2): the position that a state achieves."""
@@ -89,12 +93,12 @@ class PointMassWorld:
 
     def shortest_length(self, starts: Array, goals: Array) -> Array:
         """(N, 2), (N, 2) positions -> (N,) [m]: the shortest way (exact); inf where there is none."""
-        return self.map.paths.length(self.map.settle(starts), self.map.settle(goals))
+        return self.map.truth.length(self.map.settle(starts), self.map.settle(goals))
 
     def shortest_route(self, start: Array, goal: Array) -> Array:
         """(2,), (2,) -> (K, 2) bends of the shortest way, both ends included. ValueError if there is none."""
         start, goal = self.map.settle(np.stack([start, goal]))
-        return self.map.paths.route(start, goal)
+        return self.map.truth.route(start, goal)
 
     def shortest_steps(self, states: Array, goals: Array) -> Array:
         """(N, 4) states or (N, 2) positions, (N, 2) goals -> (N,) env steps to within `tolerance`.
@@ -114,7 +118,7 @@ def least_length(world: WallMap, difficulty: float) -> float:
         return 0.0
     rng = np.random.default_rng(0)  # a fact of the map, so with a seed of its own
     starts, goals = (world.sample_free(_PAIRS_FOR_QUANTILES, rng) for _ in range(2))
-    lengths = world.paths.length(starts, goals)
+    lengths = world.truth.length(starts, goals)
     return float(np.quantile(lengths[np.isfinite(lengths)], difficulty))
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import traceback
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -15,7 +17,7 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import TimeLimit
 
-from .guard import EnvError, GuardedEnv
+from .guard import PATIENCE, EnvError, GuardedEnv, time_limit
 from .ogbench_maze import OGBenchMaze, is_ogbench_maze
 from .screens import without_screen_notices
 from .user_files import is_file, load_from_file
@@ -24,6 +26,10 @@ _REGISTRIES = ("gymnasium_robotics", "ogbench")  # packages that register their 
 _EPISODE_STEPS = 200  # of an env that sets no limit
 _AT_REST = 1_000  # env steps within which an env that is registered without a limit may end its episode by itself
 _ends_by_itself: dict[str, bool] = {}  # what was found out about such envs, by id and arguments
+
+
+class DefaultLimit(TimeLimit):
+    """The limit of an env that sets none."""
 
 
 def raw_env(name: str, /, **options: Any) -> gym.Env:
@@ -58,30 +64,34 @@ def split_limit(name: str, options: dict[str, Any]) -> tuple[dict[str, Any], int
 def made_by(make: Callable[..., gym.Env], name: str, options: dict[str, Any]) -> gym.Env:
     """What a class or a function makes; EnvError if that is no env."""
     try:
-        with without_screen_notices():
+        with without_screen_notices(), time_limit(PATIENCE):
             made = make(**options)
     except EnvError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise cannot_be_made(name, error, options) from error
     if not isinstance(made, gym.Env):
+        if any(kind.__module__.split(".")[0] == "gym" for kind in type(made).__mro__):
+            raise EnvError(f"{name} is an env of the old gym; let it be one of gymnasium's: import gymnasium as gym")
         raise EnvError(f"{name} gives {type(made).__name__}, no gymnasium.Env; name an env's class, or a function that makes one")
     return _with_goal(made, name)
 
 
 def limited(made: gym.Env, name: str, limit: int | None) -> gym.Env:
     """With a time limit: what is asked for, or the env's own, or 200 steps."""
-    inner = made
+    inner, own = made, False
     while isinstance(inner, gym.Wrapper):
-        if isinstance(inner, TimeLimit):
+        if isinstance(inner, TimeLimit):  # each of several: the shortest of them would cut what is asked for
             inner._max_episode_steps = limit if limit is not None else inner._max_episode_steps
-            return made
+            own = True
         inner = inner.env
+    if own:
+        return made
     if limit is None:
         limit = getattr(inner, "max_episode_steps", None)
     if limit is None and inner.spec is not None and _ends_at_rest(made, name):
         return made
-    return TimeLimit(made, _EPISODE_STEPS if limit is None else int(limit))
+    return DefaultLimit(made, _EPISODE_STEPS) if limit is None else TimeLimit(made, int(limit))
 
 
 def spec_of(name: str) -> EnvSpec:
@@ -100,8 +110,10 @@ def spec_of(name: str) -> EnvSpec:
         raise cannot_be_made(name, error) from error
 
 
-def cannot_be_made(name: str, error: Exception, options: dict[str, Any] | None = None) -> EnvError:
+def cannot_be_made(name: str, error: BaseException, options: dict[str, Any] | None = None) -> EnvError:
     """`options`: what the env was asked to take."""
+    if isinstance(error, SystemExit):
+        return EnvError(f"{name} cannot be made: it ends the program (sys.exit({error.code!r})); raise an error there instead")
     if isinstance(error, ImportError) and "relative import" in str(error):
         return EnvError(f"{name} cannot be made: {error}; a file is loaded by itself: import its neighbours by their plain names")
     unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
@@ -111,6 +123,8 @@ def cannot_be_made(name: str, error: Exception, options: dict[str, Any] | None =
     hint = ""
     if isinstance(error, gym.error.UnregisteredEnv) and absent:
         hint = f"; if it is one of {' or '.join(absent)}, install that (pip install {' '.join(absent)})"
+    if not str(error) and (frames := traceback.extract_tb(error.__traceback__)):  # an assertion that says nothing
+        hint = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}: {frames[-1].line}"
     return EnvError(f"{name} cannot be made: {type(error).__name__}: {error}{hint}")
 
 
@@ -122,9 +136,9 @@ def _registered_env(name: str, options: dict[str, Any], limit: int | None) -> gy
         raise EnvError(f"{name}: gymnasium.make takes {clash.pop()} for itself; name the env by its file, path/to/file.py:Class")
     try:
         # the guard checks, and says what to mend
-        with without_screen_notices():
+        with without_screen_notices(), time_limit(PATIENCE):
             made = gym.make(name, max_episode_steps=limit, disable_env_checker=True, **options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise cannot_be_made(name, error, options) from error
     return limited(_with_goal(made, name, **task), name, limit)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import importlib.util
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -58,6 +63,41 @@ class _SourceLoader(SourceFileLoader):
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
+@contextmanager
+def _parsers_caught(path: Path) -> Iterator[None]:
+    """EnvError where the file ends the program as it is loaded, as a parser does that takes our command line for its own."""
+    said: list[str] = []
+    kept = argparse.ArgumentParser._print_message
+    argparse.ArgumentParser._print_message = lambda parser, message, file=None: said.append(message)  # type: ignore[assignment, misc]
+    try:
+        yield
+    except SystemExit as stop:
+        if not said:
+            raise EnvError(
+                f"{path} ends the program when it is loaded (sys.exit({stop.code!r})); raise an error instead"
+            ) from stop
+        words = " ".join(said[-1].split()).partition("error: ")[2]
+        own = f" (its parser: {words})" if words else ""
+        raise EnvError(
+            f'{path} reads the command line when it is loaded{own}; let it do so under if __name__ == "__main__": and the env '
+            "take arguments (--env-kwargs)"
+        ) from stop
+    finally:
+        argparse.ArgumentParser._print_message = kept  # type: ignore[method-assign]
+
+
+_shims: dict[int, TemporaryDirectory[str]] = {}  # by process: a fork has none of its own yet
+
+
+def _let_children_import(private: str, path: Path) -> None:
+    """A spawned process gets our sys.path, and finds there, by the private name, a module that runs the file."""
+    if os.getpid() not in _shims:
+        _shims[os.getpid()] = TemporaryDirectory(prefix="thalweg-files-")
+        sys.path.append(_shims[os.getpid()].name)
+    text = f"__file__ = {str(path)!r}\nwith open(__file__, 'rb') as file:\n    exec(compile(file.read(), __file__, 'exec'))\n"
+    (Path(_shims[os.getpid()].name) / f"{private}.py").write_text(text)
+
+
 def _module(path: Path) -> ModuleType:
     """The file as a module, run once, under a private name, so that no folder beside it is confused with ours."""
     private = "_thalweg_file_" + hashlib.sha256(str(path).encode()).hexdigest()[:16]
@@ -68,8 +108,10 @@ def _module(path: Path) -> ModuleType:
         _let_neighbours_be_imported(path.parent)
         sys.modules[private] = module
         try:
-            spec.loader.exec_module(module)
+            with _parsers_caught(path):
+                spec.loader.exec_module(module)
         except BaseException:
             del sys.modules[private]
             raise
+        _let_children_import(private, path)
     return sys.modules[private]

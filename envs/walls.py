@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,18 @@ from scipy.ndimage import label
 from .shortest_paths import ShortestPaths
 
 Array = NDArray[np.floating]
+
+
+class TruePaths(Protocol):
+    """(N, 2) positions [m] in, as `ShortestPaths` has them."""
+
+    def sees(self, starts: Array, ends: Array) -> NDArray[np.bool_]: ...
+
+    def length(self, starts: Array, goals: Array) -> Array: ...
+
+    def route(self, start: Array, goal: Array) -> Array: ...
+
+
 _Cells = tuple[tuple[int, int], tuple[int, int]]  # a box's low and high corner, in cells
 
 _TOUCHING = 1.0 + 1e-9  # a move that ends this near a face ends on it: no rounding may put a point inside a wall
@@ -58,6 +71,7 @@ class WallMap:
                 f"the free cells of the map fall into {num_parts} parts that no way joins (one holds column {column}, row "
                 f"{len(rows) - 1 - row} of the drawing, counted from 0); open a wall, or say connected=False"
             )
+        self.panes: Array = np.empty((0, 2, 2))  # ends of walls without thickness, see `panes.PanedMap`
         self._padded_walls = np.concatenate([self.walls, _NOWHERE])
         self._walls_of_cell = _walls_of_cells(self.is_wall, boxes)
 
@@ -141,8 +155,13 @@ class WallMap:
 
     @cached_property
     def paths(self) -> ShortestPaths:
-        """The truth about this map: who sees whom, and how long the shortest ways are."""
+        """Of the drawing: who sees whom, and how long the shortest ways are."""
         return ShortestPaths(self.walls, self.is_wall, self.cell_size)
+
+    @property
+    def truth(self) -> TruePaths:
+        """Of all that stands in this map: who sees whom, and how long the shortest ways are."""
+        return self.paths
 
 
 def check_rows(rows: Sequence[str]) -> None:
@@ -215,7 +234,7 @@ def _enter_times(points: Array, moves: Array, walls: Array) -> tuple[Array, NDAr
 
     Slab method: per axis the times at which the line is between the two faces; inside where the intervals overlap.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         to_low = (walls[:, :, 0] - points[:, None]) / moves[:, None]  # (B, W, axis)
         to_high = (walls[:, :, 1] - points[:, None]) / moves[:, None]
     still = moves[:, None, :] == 0

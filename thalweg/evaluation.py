@@ -154,7 +154,10 @@ class EvaluatedRun:
 
     @property
     def at_once(self) -> int:
-        return 1 if self.run.envs.only_one else EPISODES_AT_ONCE
+        """One where the training had one env at a time: perhaps there can be no second."""
+        trained = self.run.config.get("agent")
+        alone = isinstance(trained, dict) and trained.get("num_envs") == 1
+        return 1 if alone or self.run.envs.only_one else EPISODES_AT_ONCE
 
     def policy(self, name: str, setting: Setting) -> GoalPolicy:
         if name == NO_PLANNER:  # runs without all that is fitted after the training, too

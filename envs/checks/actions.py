@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from .problem import EnvRaised, Problem, call, kind_of, short
-from .record import finite_bounds, play_on, replayer, same, start_episode
+from .record import finite_bounds, identical, play_on, replayer, start_episode
 from .subject import Subject
 
 _NUM_CORNERS = 16
@@ -24,7 +24,12 @@ def check_actions(subject: Subject) -> Iterator[Problem]:
     steps = [step for episode in subject.record.episodes for step in episode.steps]
     if any(not np.array_equal(step.action, step.action_after) for step in steps):
         what = "step writes on the action array that it is handed"
-        yield Problem(check="actions", what=what, fix="work on a copy: action = np.clip(action, low, high), not action *= ...")
+        yield Problem(
+            check="actions",
+            what=what,
+            fix="work on a copy: action = np.clip(action, low, high), not action *= ...",
+            severity="adapted",
+        )
     yield from _corner_problems(subject, space)
     yield from _effect_problems(subject, space)
 
@@ -51,7 +56,7 @@ def _effect_problems(subject: Subject, space: spaces.Box) -> Iterator[Problem]:
     env = subject.used
     for seed in range(subject.seed, subject.seed + 3):
         episodes = [subject.replay(env, start_episode(env, seed), [push] * 10) for push in (low, high)]
-        if not all(same(a, b) for a, b in zip(*(episode.observations for episode in episodes), strict=False)):
+        if not all(identical(a, b) for a, b in zip(*(episode.observations for episode in episodes), strict=False)):
             return
     what = "the action has no effect: its lowest and its highest value lead to the same observations"
     yield Problem(check="actions", what=what, fix="use `action` in step: position = position + action * step_length")
@@ -67,7 +72,7 @@ def check_close(subject: Subject) -> Iterator[Problem]:
     except Exception as error:
         what = f"the second close() raised {type(error).__name__}: {error}"
         fix = "let close be called twice: if self.window is not None: self.window.close(); self.window = None"
-        yield Problem(check="close", what=what, fix=fix)
+        yield Problem(check="close", what=what, fix=fix, severity="advice")
 
 
 def check_render(subject: Subject) -> Iterator[Problem]:
@@ -84,4 +89,4 @@ def check_render(subject: Subject) -> Iterator[Problem]:
     if not form:
         dtype = f" of {picture.dtype}" if isinstance(picture, np.ndarray) else ""
         what = f"render returns {kind_of(picture)}{dtype}, no uint8 array of shape (height, width, 3)"
-        yield Problem(check="render", what=what, fix="return np.asarray(picture, dtype=np.uint8)[..., :3]")
+        yield Problem(check="render", what=what, fix="return np.asarray(picture, dtype=np.uint8)[..., :3]", severity="advice")

@@ -26,7 +26,7 @@ def check_batch(subject: Subject) -> Iterator[Problem]:
         if mode != AutoresetMode.NEXT_STEP:
             what = f"the batch's metadata gives autoreset_mode {mode}; single envs are reset on the step after an episode's end"
             fix = 'metadata = {"autoreset_mode": gym.vector.AutoresetMode.NEXT_STEP}, and reset on the next step'
-            yield Problem(check="batch", what=what, fix=fix)
+            yield Problem(check="batch", what=what, fix=fix, severity="adapted")
             return
         yield from _differences(subject, batch)
     finally:
@@ -50,7 +50,7 @@ def _differences(subject: Subject, batch: gym.vector.VectorEnv) -> Iterator[Prob
             if name is not None:
                 what = f"env {index} of the batch and a single env of its seed differ in {name} at step {number}"
                 fix = "give env i of the batch seed + i, and move, reward, end and reset it as step and reset do"
-                yield Problem(check="batch", what=what, fix=fix)
+                yield Problem(check="batch", what=what, fix=fix, severity="adapted")
                 return
         actions = np.stack([walk(None, number + 1) for walk in walks])
         kept: Array = actions.copy()

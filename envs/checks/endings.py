@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from gymnasium.wrappers import TimeLimit
 
-from .problem import Problem
+from ..sources import DefaultLimit
+from .layers import layers
+from .problem import Problem, Severity
 from .subject import LONGEST_EPISODE, Subject
 from .transitions import success_flag
 
@@ -22,8 +25,8 @@ def check_termination(subject: Subject) -> Iterator[Problem]:
     missed = reached & ~table.terminated
     if missed.any() and not subject.continues:
         row = int(np.argmax(missed))
-        what = f"step {table.number[row]} of an episode is at the goal, yet terminated is False"
-        yield Problem(check="termination", what=what, fix=AT_GOAL)
+        what = f"step {table.number[row]} of an episode is at the goal, yet terminated is False; training ends the episode there"
+        yield Problem(check="termination", what=what, fix=AT_GOAL, severity="adapted")
     elsewhere = table.terminated & ~reached
     if not elsewhere.any():
         return
@@ -34,7 +37,7 @@ def check_termination(subject: Subject) -> Iterator[Problem]:
     else:
         what = f"terminated is True away from the goal, in {elsewhere.sum()} of {table.terminated.sum()} endings"
         fix = AT_GOAL
-    yield Problem(check="termination", what=what, fix=fix)
+    yield Problem(check="termination", what=what, fix=fix, severity="adapted")
 
 
 def check_success_info(subject: Subject) -> Iterator[Problem]:
@@ -48,10 +51,12 @@ def check_success_info(subject: Subject) -> Iterator[Problem]:
     silent = ~told & (table.terminated | table.truncated)  # what counts episodes looks at their last step
     if silent.any() or not told.any():
         what = f"info has neither is_success nor success, as in {np.sum(~told)} of {len(flags)} steps"
-        yield Problem(check="success info", what=what, fix=f"say it in every step: {fix}")
+        yield Problem(check="success info", what=what, fix=f"say it in every step: {fix}", severity="adapted")
     both = [info for info in table.info if isinstance(info, dict) and {"is_success", "success"} <= info.keys()]
     if any(bool(info["is_success"]) != bool(info["success"]) for info in both):
-        yield Problem(check="success info", what="info's is_success and success contradict each other", fix=fix)
+        yield Problem(
+            check="success info", what="info's is_success and success contradict each other", fix=fix, severity="adapted"
+        )
     if subject.success_value is None and subject.continues:
         return  # neither rewards nor endings tell where the goal is
     reached = subject.reached_at_step if subject.success_value is not None else table.terminated
@@ -62,21 +67,28 @@ def check_success_info(subject: Subject) -> Iterator[Problem]:
         row = int(np.argmax(wrong))
         said = "success" if flags[row] else "no success"
         what = f"info says {said} at step {table.number[row]} of an episode, the goal test says the opposite"
-        yield Problem(check="success info", what=what, fix=f"take both from one test: {AT_GOAL}; {fix}")
+        yield Problem(check="success info", what=what, fix=f"take both from one test: {AT_GOAL}; {fix}", severity="adapted")
 
 
 def check_endings(subject: Subject) -> Iterator[Problem]:
     """Standing still is truncated in the end, in the second episode as in the first."""
     still = subject.record.still
     lengths = [len(episode.steps) for episode in still]
+    if any(isinstance(layer, DefaultLimit) for layer in layers(subject.first)):
+        what = f"no limit is set to the length of episodes; training ends them after {lengths[0] if lengths else 200} steps"
+        yield Problem(check="endings", what=what, fix=TIME_LIMIT, severity="adapted")
+    yield from _limits_inside(subject)
+    severity: Severity
     endless = [index for index, episode in enumerate(still) if not episode.ended and len(episode.steps) == LONGEST_EPISODE]
     if endless and not subject.has_time_limit:
         if endless[0] == 0:
             what, fix = f"an episode has not ended after {LONGEST_EPISODE} steps of standing still", TIME_LIMIT
+            severity = "adapted"
         else:
+            severity = "broken"
             what = f"the first episode ended after {lengths[0]} steps, the second not within {LONGEST_EPISODE}"
             fix = "count afresh in reset (self.steps = 0) and truncate with >=, not =="
-        yield Problem(check="endings", what=what, fix=fix)
+        yield Problem(check="endings", what=what, fix=fix, severity=severity)
     episodes = subject.record.episodes
     truncated = [len(episode.steps) for episode in episodes if episode.steps and episode.steps[-1].truncated]
     if truncated and min(truncated) == 1 < max(truncated):
@@ -85,3 +97,14 @@ def check_endings(subject: Subject) -> Iterator[Problem]:
     elif truncated and max(truncated) == 1:
         what = "every episode is truncated at its first step"
         yield Problem(check="endings", what=what, fix="truncated = self.steps >= max_steps, counted from 0 in reset")
+
+
+def _limits_inside(subject: Subject) -> Iterator[Problem]:
+    """Of two limits, the shorter one holds."""
+    limits = [layer._max_episode_steps for layer in layers(subject.first) if isinstance(layer, TimeLimit)]
+    if len(set(limits)) > 1:
+        what = (
+            f"time limits of {' and '.join(f'{limit:,}' for limit in limits)} steps lie inside each other: {min(limits):,} holds"
+        )
+        fix = "make the env with one limit: gym.make(id, max_episode_steps=...), with no TimeLimit around it"
+        yield Problem(check="endings", what=what, fix=fix, severity="advice")

@@ -11,12 +11,14 @@ from gymnasium import spaces
 from ..goal_wrapper import GoalWrapper
 from .layers import layers, method_of
 from .problem import EnvRaised, Problem, call
-from .record import Array, same
+from .record import Array, identical
 from .subject import Subject
 from .transitions import Transitions, finite_goals
 
 _FAST = 0.95  # quantile of the moves that counts as full speed: a rare jump, such as a portal, is not a step size
 _FAR = 3.0  # a goal is out of reach if it lies this many times the visited range away from it
+_OUTSIDE = 0.25  # of the visited range: a goal that far beyond it may be out of reach
+_FEW = 0.05  # a smaller share of goals is not spoken of
 _ALL_ACROSS = 0.8  # of the range of an entry: a step that far is taken for the seam of an angle
 _START_SHARE = 0.25  # more goals reached at reset than this is no accident
 
@@ -26,12 +28,13 @@ def check_goal_sampling(subject: Subject) -> Iterator[Problem]:
     record, table = subject.record, subject.transitions
     drawn = finite_goals([walk.observation for walk in record.walks], "desired_goal")
     by_seed = finite_goals(record.by_seed, "desired_goal")
-    if len(drawn) > 2 and len(by_seed) > 2 and all(same(goal, drawn[1]) for goal in drawn[1:]):
-        moves = not all(same(walk.observation, record.walks[1].observation) for walk in record.walks[1:])
-        if moves or all(same(goal, by_seed[0]) for goal in by_seed):  # else the check of seeds says it
+    if len(drawn) > 2 and len(by_seed) > 2 and all(identical(goal, drawn[1]) for goal in drawn[1:]):
+        moves = not all(identical(walk.observation, record.walks[1].observation) for walk in record.walks[1:])
+        if moves or all(identical(goal, by_seed[0]) for goal in by_seed):  # else the check of seeds says it
             what = f"desired_goal is {drawn[1]} in each of {len(drawn) - 1} episodes"
+            fixed = all(identical(goal, by_seed[0]) for goal in by_seed)  # on purpose, perhaps; else training sees one goal
             fix = "draw it in reset: self.goal = self.np_random.uniform(low, high).astype(np.float32)"
-            yield Problem(check="goal sampling", what=what, fix=fix)
+            yield Problem(check="goal sampling", what=what, fix=fix, severity="advice" if fixed else "broken")
     jumps = ~np.isclose(table.desired, table.desired_before, rtol=1e-5, atol=1e-6).all(axis=-1)
     if subject.continues and subject.reached_at_step is not None:
         jumps &= ~np.roll(subject.reached_at_step, 1) & ~subject.reached_at_step  # a new goal for a goal reached
@@ -107,15 +110,15 @@ def check_goal_of(subject: Subject) -> Iterator[Problem]:
         try:
             answer: Any = np.asarray(call(f"goal_of of {name}", goal_of, given.astype(dtype)))
         except EnvRaised as error:
-            yield Problem(check="goal_of", what=str(error), fix=fix)
+            yield Problem(check="goal_of", what=str(error), fix=fix, severity="adapted")
             return
         if answer.shape != expected.shape:
             what = f"goal_of of {name} has shape {answer.shape}, not {expected.shape}"
-            yield Problem(check="goal_of", what=what, fix=fix)
+            yield Problem(check="goal_of", what=what, fix=fix, severity="adapted")
             return
         if not np.allclose(answer, expected, rtol=1e-4, atol=1e-5):
             what = f"goal_of of {name} is not the achieved_goal of the same observation"
-            yield Problem(check="goal_of", what=what, fix=fix)
+            yield Problem(check="goal_of", what=what, fix=fix, severity="adapted")
             return
 
 
@@ -144,7 +147,7 @@ def check_tolerance(subject: Subject) -> Iterator[Problem]:
         jumping = np.flatnonzero((np.abs(moves).max(axis=0) > _ALL_ACROSS * across) & (across > 0))
         if len(jumping):
             fix += f"; or does goal entry {jumping[0]}, which jumps from end to end of its range, wrap? give its cosine and sine"
-        yield Problem(check="tolerance", what=what, fix=fix)
+        yield Problem(check="tolerance", what=what, fix=fix, severity="advice")
 
 
 def _chord(subject: Subject, table: Transitions, row: int, direction: Array, step: float) -> float:
@@ -168,8 +171,9 @@ def check_reachability(subject: Subject) -> Iterator[Problem]:
     if reached is not None and np.mean(reached) > _START_SHARE:
         what = f"{np.sum(reached)} of {len(reached)} episodes start at their goal"
         fix = "draw start and goal again in reset while they are within the tolerance of each other"
-        yield Problem(check="reachability", what=what, fix=fix)
-    yield from _out_of_reach(subject, np.array(goals), visited)
+        yield Problem(check="reachability", what=what, fix=fix, severity="advice")
+    hopeless = list(_out_of_reach(subject, np.array(goals), visited))
+    yield from hopeless or _partly_out_of_reach(subject, np.array(goals), visited)
     yield from _outside_achievable(subject, np.array(goals))
 
 
@@ -187,7 +191,39 @@ def _out_of_reach(subject: Subject, goals: Array, visited: Array) -> Iterator[Pr
             f"no goal is reachable: random walks keep achieved_goal[{entry}] within {low[entry]:.3g} to {high[entry]:.3g}, "
             f"goals ask for {goals[:, entry].min():.3g} to {goals[:, entry].max():.3g}"
         )
-        yield Problem(check="reachability", what=what, fix="draw goals from places the env can get to, in achieved_goal's unit")
+        yield Problem(
+            check="reachability",
+            what=what,
+            fix="draw goals from places the env can get to, in achieved_goal's unit",
+            severity="advice",
+        )
+        return
+
+
+def _partly_out_of_reach(subject: Subject, goals: Array, visited: Array) -> Iterator[Problem]:
+    """Some goals lie well outside all that random, steered and held episodes achieved, and beyond the tolerance."""
+    if subject.success_value is None:
+        return
+    held = [goal for episode in subject.held for goal in finite_goals(episode.observations, "achieved_goal")]
+    visited = np.concatenate([visited, *(goal[None] for goal in held if goal.size == visited.shape[1])])
+    low, high = visited.min(axis=0), visited.max(axis=0)
+    margin = _OUTSIDE * (high - low)
+    outside = (goals < low - margin) | (goals > high + margin)
+    for entry in np.flatnonzero(outside.mean(axis=0) >= _FEW):
+        far = goals[outside[:, entry]]
+        nearest = far.copy()
+        nearest[:, entry] = np.clip(far[:, entry], low[entry], high[entry])
+        reached = subject.reached(nearest, far)
+        if reached is None or reached.any():
+            continue
+        asked = far[:, entry]
+        what = (
+            f"of {len(goals)} goals {len(far)} lie outside what random, steered and held episodes reached: they kept "
+            f"achieved_goal[{entry}] within {low[entry]:.3g} to {high[entry]:.3g}, these goals ask for {asked.min():.3g} to "
+            f"{asked.max():.3g}"
+        )
+        fix = "draw goals that can be reached; if these can, expect them to take long to learn"
+        yield Problem(check="reachability", what=what, fix=fix, severity="advice")
         return
 
 
@@ -202,5 +238,8 @@ def _outside_achievable(subject: Subject, goals: Array) -> Iterator[Problem]:
     if outside.any():
         what = f"{outside.sum()} of {len(goals)} goals lie outside achieved_goal's space: they cannot be achieved"
         yield Problem(
-            check="reachability", what=what, fix="draw goals inside achieved_goal's Box, or widen it if they can be achieved"
+            check="reachability",
+            what=what,
+            fix="draw goals inside achieved_goal's Box, or widen it if they can be achieved",
+            severity="advice",
         )

@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
+from ..probe import MOST_GOAL_ENTRIES
 from .layers import takes, without_time_limit
 from .problem import Problem, call, kind_of
 from .record import holder
@@ -33,14 +34,44 @@ def check_spaces(subject: Subject) -> Iterator[Problem]:
         part = parts.get(name)
         if part is None:
             yield Problem(check="spaces", what=f"observation_space has no {name!r}", fix=SPACES)
+        elif isinstance(part, spaces.Dict):
+            what = (
+                f"observation_space[{name!r}] is a dict of {', '.join(map(str, part.spaces))}, no one-dimensional Box of floats"
+            )
+            fix = f"make it one row in a gym.Wrapper: np.concatenate(list({name}.values())), and compute_reward of such rows"
+            yield Problem(check="spaces", what=what, fix=fix)
         elif not isinstance(part, spaces.Box) or len(part.shape) != 1 or not np.issubdtype(part.dtype, np.floating):
             what = f"observation_space[{name!r}] is {part}, no one-dimensional Box of floats"
-            yield Problem(check="spaces", what=what, fix=f"{name}=gym.spaces.Box(low, high, dtype=np.float32), low (n,)")
+            flat = isinstance(part, spaces.Box) and len(part.shape) == 1
+            fix = f"{name}=gym.spaces.Box(low, high, dtype=np.float32), low (n,)"
+            yield Problem(check="spaces", what=what, fix=fix, severity="adapted" if flat else "broken")
+    yield from _precision(parts)
+    yield from _size_of_goals(parts.get("desired_goal"))
     goals = [parts[name] for name in PARTS[1:] if name in parts]
     if len(goals) == 2 and goals[0].shape != goals[1].shape:
         what = f"achieved_goal has shape {goals[0].shape}, desired_goal {goals[1].shape}"
         yield Problem(check="spaces", what=what, fix="give both the same shape: one is to become the other")
     yield from _action_space_problems(getattr(subject.first, "action_space", None))
+
+
+def _precision(parts: Any) -> Iterator[Problem]:
+    """Numbers finer than an agent sees."""
+    double = [name for name in PARTS if getattr(parts.get(name), "dtype", None) == np.float64]
+    if double:
+        what = f"{', '.join(double)} {'is' if len(double) == 1 else 'are'} of float64; training sees float32"
+        yield Problem(check="spaces", what=what, fix="nothing, or: dtype=np.float32", severity="adapted")
+
+
+def _size_of_goals(goal: Any) -> Iterator[Problem]:
+    """Pictures as goals."""
+    if goal_is_too_large(goal):
+        what = f"goals have {spaces.flatdim(goal):,} entries, as a picture has; at most {MOST_GOAL_ENTRIES} are supported"
+        fix = "give what the picture shows (positions, angles), or the few numbers that an encoder of yours makes of it"
+        yield Problem(check="spaces", what=what, fix=fix)
+
+
+def goal_is_too_large(goal: Any) -> bool:
+    return isinstance(goal, spaces.Box) and spaces.flatdim(goal) > MOST_GOAL_ENTRIES
 
 
 def _action_space_problems(space: Any) -> Iterator[Problem]:
@@ -56,7 +87,7 @@ def _action_space_problems(space: Any) -> Iterator[Problem]:
 def check_api(subject: Subject) -> Iterator[Problem]:
     """reset and step as gymnasium defines them, seen on the author's env itself, below gymnasium's time limit."""
     for problem in _api_problems(subject):
-        subject.is_odd = True
+        subject.is_odd = subject.is_odd or problem.severity == "broken"
         yield problem
 
 
@@ -73,15 +104,28 @@ def _api_problems(subject: Subject) -> Iterator[Problem]:
         yield Problem(check="api", what=f"reset returns {kind_of(answer)}, not (observation, info)", fix="return observation, {}")
     answer = call("step 1 of an episode", env.step, holder(env.action_space)(None, 1))
     if not isinstance(answer, tuple) or len(answer) != 5:
-        fix = "return observation, reward, terminated, truncated, info"
+        fix = "return observation, reward, terminated, truncated, info (the old gym had four values)"
         yield Problem(check="api", what=f"step returns {kind_of(answer)}, not 5 values", fix=fix)
         return
     _, reward, terminated, truncated, info = answer
+    if isinstance(reward, np.generic):
+        what = f"the reward of a step is a np.{type(reward).__name__}; training computes its own, by compute_reward"
+        yield Problem(check="api", what=what, fix="nothing, or: float(reward)", severity="adapted")
     if not isinstance(reward, (int, float, np.integer, np.floating)) or isinstance(reward, bool):
         fix = "reward = float(self.compute_reward(achieved_goal, desired_goal, info))"
-        yield Problem(check="api", what=f"the reward of a step is {kind_of(reward)}, no number", fix=fix)
+        yield Problem(
+            check="api",
+            what=f"the reward of a step is {kind_of(reward)}, no number",
+            fix=fix,
+            severity="broken" if np.ndim(reward) else "adapted",
+        )
     for name, flag in (("terminated", terminated), ("truncated", truncated)):
         if not isinstance(flag, (bool, np.bool_)):
-            yield Problem(check="api", what=f"{name} is {kind_of(flag)}, no bool", fix=f"{name} = bool({name})")
+            yield Problem(
+                check="api",
+                what=f"{name} is {kind_of(flag)}, no bool",
+                fix=f"{name} = bool({name})",
+                severity="adapted" if isinstance(flag, int) else "broken",
+            )
     if not isinstance(info, dict):
         yield Problem(check="api", what=f"info is {kind_of(info)}, no dict", fix='info = {"is_success": terminated}')

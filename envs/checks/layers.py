@@ -26,7 +26,8 @@ def without_guards(env: gym.Env, mend: bool = False) -> gym.Env:
     guards = (OrderEnforcing, PassiveEnvChecker)
     kept = [layer for layer in layers(env) if not isinstance(layer, guards)]
     if mend:
-        kept.insert(kept.index(without_time_limit(kept[0])), Mended(without_time_limit(kept[0])))
+        inner = next(layer for layer in kept if not isinstance(layer, TimeLimit))
+        kept.insert(kept.index(inner), Mended(inner))
     for outer, inner in pairwise(kept):
         assert isinstance(outer, gym.Wrapper)
         outer.env = inner

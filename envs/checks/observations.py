@@ -31,7 +31,12 @@ def check_observations(subject: Subject) -> Iterator[Problem]:
     extra = sorted({str(key) for observation in seen for key in observation} - {str(key) for key in parts})
     if extra:
         fix = "drop it from the observation or declare it in observation_space"
-        yield Problem(check="observations", what=f"the observation holds {', '.join(extra)}, which its space does not", fix=fix)
+        yield Problem(
+            check="observations",
+            what=f"the observation holds {', '.join(extra)}, which its space does not",
+            fix=fix,
+            severity="adapted",
+        )
     for name, part in parts.items():
         if isinstance(part, spaces.Box):
             yield from _part_problems(name, part, [observation.get(name) for observation in seen])
@@ -63,7 +68,9 @@ def _part_problems(name: str, space: spaces.Box, values: list[Any]) -> Iterator[
             f"({space.low[entry]:g} to {space.high[entry]:g}), as in {len(set(rows[:, 0]))} of {len(table)} observations"
         )
         sampled = "draw goals inside desired_goal's Box" if name == "desired_goal" else "keep it there with np.clip"
-        yield Problem(check="observations", what=what, fix=f"{sampled}, or widen the Box to what is really returned")
+        yield Problem(
+            check="observations", what=what, fix=f"{sampled}, or widen the Box to what is really returned", severity="adapted"
+        )
 
 
 def check_rewards_finite(subject: Subject) -> Iterator[Problem]:
@@ -74,7 +81,7 @@ def check_rewards_finite(subject: Subject) -> Iterator[Problem]:
     if bad:
         what = f"the reward is {bad[0]} in {len(bad)} of {len(rewards)} steps"
         fix = "return -1.0, or 0.0 on the step that reaches the goal; look for log(0), 0/0 and NaN positions"
-        yield Problem(check="finite", what=what, fix=fix)
+        yield Problem(check="finite", what=what, fix=fix, severity="adapted")
 
 
 def check_aliasing(subject: Subject) -> Iterator[Problem]:
@@ -91,13 +98,18 @@ def _returned_arrays_that_changed(subject: Subject) -> Iterator[Problem]:
         if changed:
             name = changed[0]
             what = f"{name} of an earlier observation changes when the env steps on: a replay buffer would fill with one state"
-            yield Problem(check="aliasing", what=what, fix=f'return a copy: "{name}": {name}.copy()')
+            yield Problem(check="aliasing", what=what, fix=f'return a copy: "{name}": {name}.copy()', severity="adapted")
             break
     for episode in subject.record.episodes:
         infos = [step.returned[1] for step in episode.steps]
         if len(infos) > 1 and any(one is two for one, two in pairwise(infos)):
             what = "step returns the same info dict each time, so that earlier infos change"
-            yield Problem(check="aliasing", what=what, fix='build a new one in each step: info = {"is_success": terminated}')
+            yield Problem(
+                check="aliasing",
+                what=what,
+                fix='build a new one in each step: info = {"is_success": terminated}',
+                severity="adapted",
+            )
             return
 
 
@@ -110,7 +122,7 @@ def _arrays_lent_out(subject: Subject) -> Iterator[Problem]:
     moved = [name for name in expected if not same(after.get(name), expected[name])]
     if moved:
         what = f"writing on the observation that reset returned changes the env's own {moved[0]}"
-        yield Problem(check="aliasing", what=what, fix=f'return a copy: "{moved[0]}": {moved[0]}.copy()')
+        yield Problem(check="aliasing", what=what, fix=f'return a copy: "{moved[0]}": {moved[0]}.copy()', severity="adapted")
 
 
 def _after_one_step(env: gym.Env, seed: int, write: bool) -> Any:

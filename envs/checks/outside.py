@@ -12,8 +12,8 @@ from pathlib import Path
 
 import gymnasium as gym
 
-from .layers import without_guards, without_time_limit
-from .problem import Problem, call
+from .layers import without_time_limit
+from .problem import Problem
 from .subject import Subject
 
 # Advice that a correct goal env need not follow.
@@ -43,7 +43,7 @@ _OWN_CHECKS = (
 
 def check_with(name: str, checker: Callable[[gym.Env], None], subject: Subject, *, found: list[Problem]) -> Iterator[Problem]:
     """What a checker raises and warns of, except advice and what is in `found` already."""
-    env = without_time_limit(without_guards(call("making the env", subject.make)))
+    env = without_time_limit(subject.env(as_written=True))
     raised = None
     with warnings.catch_warnings(record=True) as caught, redirect_stdout(io.StringIO()):
         warnings.simplefilter("always")
@@ -58,7 +58,9 @@ def check_with(name: str, checker: Callable[[gym.Env], None], subject: Subject, 
     messages += [str(warning.message) for warning in caught if not issubclass(warning.category, DeprecationWarning)]
     for message in dict.fromkeys(_plain(message) for message in messages):
         if not any(phrase in message for phrase in _ADVICE) and not _is_known(message, found):
-            yield Problem(check=f"{name}'s checker", what=message, fix=f"do as {name} says; it is what training runs on")
+            yield Problem(
+                check=f"{name}'s checker", what=message, fix=f"do as {name} says, where it matters to you", severity="advice"
+            )
 
 
 def _as_message(error: Exception) -> str:

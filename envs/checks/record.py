@@ -95,6 +95,13 @@ def same(one: Any, two: Any) -> bool:
         return bool(np.array_equal(np.asarray(one, dtype=object), np.asarray(two, dtype=object)))
 
 
+def identical(one: Any, two: Any) -> bool:
+    """Equal to the last bit: what is claimed to be the same must not be so for rounding alone, as in numbers of millions."""
+    if isinstance(one, dict) and isinstance(two, dict):
+        return one.keys() == two.keys() and all(identical(one[key], two[key]) for key in one)
+    return bool(np.array_equal(np.asarray(one), np.asarray(two)))
+
+
 def same_episode(one: Episode, two: Episode) -> bool:
     return (
         len(one.steps) == len(two.steps)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .layers import method_of
-from .problem import EnvRaised, Problem, call
+from .problem import EnvRaised, Problem, Severity, call
 from .record import Array
 from .subject import Subject
 from .transitions import number_or_none
@@ -34,12 +34,12 @@ def check_compute_reward(subject: Subject) -> Iterator[Problem]:
         looped = [call("compute_reward of one pair of goals, info {}", compute, *pair, {}) for pair in _pairs(goals, others)]
     except EnvRaised as error:
         fix = f"use the two goals alone, since relabelled goals come with no info: {BATCHED}"
-        yield Problem(check="compute_reward", what=str(error), fix=fix)
+        yield Problem(check="compute_reward", what=str(error), fix=fix, severity="adapted")  # training asks in rows
         looped = []
     odd = next((reward for reward in looped if np.size(reward) != 1 or np.ndim(reward) > 0), None)
     if odd is not None:
         what = f"compute_reward of one pair of goals has shape {np.shape(odd)}, not ()"
-        yield Problem(check="compute_reward", what=what, fix=BATCHED)
+        yield Problem(check="compute_reward", what=what, fix=BATCHED, severity="adapted")
         looped = []
     yield from _batch_problems(compute, goals, others, looped)
     if subject.reward_reads_state:
@@ -63,7 +63,10 @@ def _batch_problems(compute: Callable[..., Any], goals: Array, others: Array, lo
     if not (np.array_equal(achieved, goals) and np.array_equal(desired, others)):
         what = "compute_reward writes on the goals that it is handed"
         yield Problem(
-            check="compute_reward", what=what, fix="write achieved_goal - desired_goal, not achieved_goal -= desired_goal"
+            check="compute_reward",
+            what=what,
+            fix="write achieved_goal - desired_goal, not achieved_goal -= desired_goal",
+            severity="adapted",
         )
     if np.shape(batched) != (len(goals),):
         what = f"compute_reward of {len(goals)} pairs at once has shape {np.shape(batched)}, not ({len(goals)},)"
@@ -72,6 +75,33 @@ def _batch_problems(compute: Callable[..., Any], goals: Array, others: Array, lo
         row = int(np.argmax(~np.isclose(np.asarray(batched, dtype=float), np.asarray(looped, dtype=float))))
         what = f"compute_reward gives a pair {looped[row]} alone and {batched[row]} in a batch"
         yield Problem(check="compute_reward", what=what, fix=f"treat each row alone: {BATCHED}")
+    else:
+        yield from _other_batches(compute, goals, others, np.asarray(batched, dtype=float))
+
+
+def _other_batches(compute: Callable[..., Any], goals: Array, others: Array, rewards: Array) -> Iterator[Problem]:
+    """The rewards of some rows alone, and in another order: as in the large batch."""
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 3, len(goals)):
+        rows = rng.permutation(len(goals))[:size]
+        infos: list[dict[str, Any]] = [{} for _ in rows]
+        told = f"compute_reward of {size} row{'s' if size > 1 else ''}"
+        try:
+            answer = np.asarray(call(told, compute, goals[rows], others[rows], infos), dtype=float)
+        except EnvRaised as error:
+            what = str(error)
+        else:
+            if answer.shape != (size,):
+                what = f"{told} has shape {answer.shape}, not ({size},)"
+            elif not np.allclose(answer, rewards[rows], equal_nan=True):
+                row = int(np.argmax(~np.isclose(answer, rewards[rows])))
+                what = f"{told} gives a pair {answer[row]:g} and in another batch {rewards[rows[row]]:g}"
+            else:
+                continue
+        severity: Severity = "adapted" if size == 1 else "broken"  # training asks two rows where it wants one
+        yield Problem(check="compute_reward", what=what, fix=f"treat each row alone: {BATCHED}", severity=severity)
+        if severity == "broken":
+            return
 
 
 def check_step_reward(subject: Subject) -> Iterator[Problem]:
@@ -87,7 +117,12 @@ def check_step_reward(subject: Subject) -> Iterator[Problem]:
             f"step {table.number[row]} of an episode pays {table.reward[row]:g}, compute_reward of what it returned is "
             f"{computed[row]:g} (so in {wrong.sum()} of {len(table)} steps)"
         )
-        yield Problem(check="step reward", what=what, fix=f"compute it from the observation that you return: {FROM_REWARD}")
+        yield Problem(
+            check="step reward",
+            what=what,
+            fix=f"compute it from the observation that you return: {FROM_REWARD}",
+            severity="adapted",
+        )
 
 
 def _with_infos(subject: Subject) -> Array:
@@ -103,6 +138,22 @@ def _with_infos(subject: Subject) -> Array:
         return np.array([np.nan if number is None else number for number in numbers])
 
 
+def _reads_info(subject: Subject, value: float) -> bool:
+    """Whether a reward that is the same for all pairs is another one with the infos of steps, or of a success."""
+    compute, table = method_of(subject.judge, "compute_reward"), subject.transitions
+    if compute is None or len(table) < 2:
+        return False
+    for infos in (table.info, [{**info, "is_success": True, "success": True} for info in table.info if isinstance(info, dict)]):
+        rows = len(infos)
+        try:
+            answer = np.asarray(call("compute_reward", compute, table.achieved[:rows], table.desired[:rows], infos), dtype=float)
+        except (EnvRaised, TypeError, ValueError):
+            continue
+        if answer.shape == (rows,) and np.any(answer != value):
+            return True
+    return False
+
+
 def check_sparse(subject: Subject) -> Iterator[Problem]:
     """Two values: -1, and 0 at the goal (or 0 and 1); a goal is reached at least by itself."""
     alike, values = subject.reward_values
@@ -115,7 +166,11 @@ def check_sparse(subject: Subject) -> Iterator[Problem]:
     levels = np.unique(values)
     if len(levels) > 2:
         what = f"compute_reward is dense: {len(levels)} different values from {levels[0]:.3g} to {levels[-1]:.3g}"
-        fix = f"pay -1, or 0 at the goal, so that steps can be counted: {BATCHED}"
+        fix = f"choose the env's sparse variant, or pay -1, or 0 at the goal, so that steps can be counted: {BATCHED}"
+        yield Problem(check="sparse reward", what=what, fix=fix)
+    elif len(levels) == 1 and _reads_info(subject, float(levels[0])):
+        what = f"compute_reward(g, g) is {levels[0]:g}, as for every other pair, unless info says otherwise: it needs info"
+        fix = f"use the two goals alone, since goals chosen in hindsight come with no info: {BATCHED}"
         yield Problem(check="sparse reward", what=what, fix=fix)
     elif len(levels) == 1 and levels[0] < 0:
         what = f"compute_reward(g, g) is {levels[0]:g}, as for every other pair: no goal is ever reached"
@@ -129,6 +184,6 @@ def check_sparse(subject: Subject) -> Iterator[Problem]:
     elif alike[0] != levels[1]:
         what = f"compute_reward(g, g) is {alike[0]:g}, below {levels[1]:g} for goals far apart: arriving is punished"
         yield Problem(check="sparse reward", what=what, fix=f"turn the comparison round: {BATCHED}")
-    elif tuple(levels) not in ((-1.0, 0.0), (0.0, 1.0)):
-        what = f"compute_reward pays {levels[0]:g} and {levels[1]:g}; distances are read off -1 a step and 0 at the goal"
-        yield Problem(check="sparse reward", what=what, fix=BATCHED)
+    elif tuple(levels) != (-1.0, 0.0):
+        what = f"compute_reward pays {levels[0]:g} and {levels[1]:g} at the goal; training takes -1 a step and 0 at the goal"
+        yield Problem(check="sparse reward", what=what, fix=BATCHED, severity="adapted")

@@ -1,4 +1,4 @@
-"""All checks, one after the other; none hides another."""
+"""All checks, one after the other; none hides another, and what training refuses is among what is broken."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import gymnasium as gym
 from gymnasium.utils.env_checker import check_env
 
-from . import actions, batch, endings, goals, interface, observations, outside, reward, seeding
-from .problem import EnvRaised, Problem
+from ..guard import EnvError
+from ..loading import GoalEnvs
+from . import actions, batch, endings, goals, hints, interface, observations, outside, reward, seeding
+from .problem import SEVERITIES, EnvRaised, Findings, Problem
 from .record import global_generators
 from .subject import Subject
 
@@ -47,6 +50,9 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
         "goal_of": goals.check_goal_of,
         "tolerance": goals.check_tolerance,
         "reachability": goals.check_reachability,
+        "precision": hints.check_precision,
+        "angles": hints.check_angles,
+        "units": hints.check_units,
     }
 )
 GYMNASIUM: Mapping[str, Checker] = MappingProxyType(
@@ -57,7 +63,7 @@ GYMNASIUM: Mapping[str, Checker] = MappingProxyType(
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     checks: list[str]  # the names of those that applied, in order
-    problems: list[Problem]
+    problems: Findings  # the broken first
 
 
 def check_goal_env(
@@ -66,8 +72,11 @@ def check_goal_env(
     steps: int = 1000,
     seed: int = 0,
     outside_checkers: Mapping[str, Checker] = GYMNASIUM,
-) -> list[Problem]:
-    """Every broken promise of a goal env, each with its fix; empty for an env that keeps them all.
+) -> Findings:
+    """All that is found in a goal env, each with its severity and its fix; empty for an env in which nothing is.
+
+    A list, the broken first: `check_env(make).broken` is empty for an env that can be trained in as it is. What is
+    `adapted`, training deals with; `advice` is what may make it hard to learn.
 
     `make` makes the env as it is trained on, time limit included; `make_batch(n)` its batched version, where there is
     one. About `steps` env steps of random walks are the evidence, and as many steered to the goal. `outside_checkers`
@@ -84,32 +93,52 @@ def examine(
     outside_checkers: Mapping[str, Checker] = GYMNASIUM,
 ) -> Verdict:
     """`check_goal_env`, with the names of the checks that applied."""
-    subject = Subject(make, make_batch, steps, seed)
     found: list[Problem] = []
     try:
+        subject = Subject(make, make_batch, steps, seed)
+    except EnvRaised as error:  # it cannot even be made
+        return Verdict(checks=["runs"], problems=Findings([error.as_problem("runs")]))
+    try:
+        if interface.goal_is_too_large(_space_of_goals(subject.first)):  # the other checks would fill the memory
+            return Verdict(checks=["spaces"], problems=Findings(interface.check_spaces(subject)))
         checks = _applicable(subject, outside_checkers, found)
         with global_generators(seed):  # an env that draws from them is judged alike each time
             for name, check in checks.items():
                 for problem in _problems_of(name, check, subject, found):
                     if not any(_same_defect(problem, known) for known in found):
                         found.append(problem)
-    except EnvRaised as error:  # it cannot even be made
-        return Verdict(checks=["runs"], problems=[error.as_problem("runs")])
     finally:
         subject.close()
-    return Verdict(checks=list(checks), problems=found)
+    return Verdict(checks=list(checks), problems=Findings(sorted(found, key=lambda each: SEVERITIES.index(each.severity))))
+
+
+def _space_of_goals(env: gym.Env) -> Any:
+    return getattr(getattr(env, "observation_space", None), "spaces", {}).get("desired_goal")
 
 
 def _applicable(subject: Subject, outside_checkers: Mapping[str, Checker], found: list[Problem]) -> dict[str, Check]:
     checks = dict(CHECKS)
     if subject.first.render_mode == "rgb_array":
         checks["render"] = actions.check_render
-    if subject.make_batch is not None:
+    if subject.make_batch is not None and subject.second_fails is None:
         checks["batch"] = batch.check_batch
     checks["close"] = actions.check_close  # of an env that is used no more
     for name, checker in outside_checkers.items():
         checks[f"{name}'s checker"] = partial(outside.check_with, name, checker, found=found)
+    checks["training"] = partial(_check_training, found=found)
     return checks
+
+
+def _check_training(subject: Subject, *, found: list[Problem]) -> Iterator[Problem]:
+    """What training itself refuses; said where nothing that was found says it."""
+    name = type(subject.first.unwrapped).__name__
+    subject.close()
+    try:
+        GoalEnvs(subject.make, name, {}).make().close()
+    except EnvError as error:
+        if not any(problem.severity == "broken" for problem in found):
+            what, _, fix = str(error).partition("; ")
+            yield Problem(check="training", what=f"training refuses: {what}", fix=fix or "mend what it says")
 
 
 def _problems_of(name: str, check: Check, subject: Subject, found: list[Problem]) -> Iterator[Problem]:
@@ -119,9 +148,10 @@ def _problems_of(name: str, check: Check, subject: Subject, found: list[Problem]
     except EnvRaised as error:
         yield error.as_problem("runs")
     except Exception as error:
-        if not found:  # an odd env breaks the check as it would break training; else the problems found explain it
+        if not found:  # else the problems found explain it
             what = f"the check broke off with {type(error).__name__}: {error}"
-            yield Problem(check=name, what=what, fix="look for values of an unusual type or shape in what the env returns")
+            fix = "see whether the env returns values of an unusual type or shape"
+            yield Problem(check=name, what=what, fix=fix, severity="advice")  # what training refuses, it says itself
 
 
 def _same_defect(one: Problem, two: Problem) -> bool:

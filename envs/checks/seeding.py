@@ -9,7 +9,7 @@ import numpy as np
 
 from .layers import takes, without_time_limit
 from .problem import Problem, call
-from .record import Array, Episode, global_generators, same, same_episode, start_episode, walker
+from .record import Array, Episode, global_generators, identical, same, same_episode, start_episode, walker
 from .subject import Subject
 
 SUPER = "super().reset(seed=seed) first, then draw everything from self.np_random"
@@ -37,8 +37,8 @@ def _variety_problems(subject: Subject) -> Iterator[Problem]:
     unseeded = [walk.observation for walk in subject.record.walks[1:]]
     if len(by_seed) < 2 or len(unseeded) < 2:
         return
-    fixed_by_seed = all(same(observation, by_seed[0]) for observation in by_seed)
-    fixed_unseeded = all(same(observation, unseeded[0]) for observation in unseeded)
+    fixed_by_seed = all(identical(observation, by_seed[0]) for observation in by_seed)
+    fixed_unseeded = all(identical(observation, unseeded[0]) for observation in unseeded)
     if fixed_by_seed and not fixed_unseeded:
         what = f"reset(seed) gives the same start and goal for {len(by_seed)} different seeds"
         yield Problem(check="seed", what=what, fix=SUPER)
@@ -105,6 +105,11 @@ def _first_difference(one: list[Episode], two: list[Episode]) -> str:
 
 def check_instances(subject: Subject) -> Iterator[Problem]:
     """Two envs of one kind, stepped in turn, do not disturb each other."""
+    if subject.second_fails is not None:
+        what = f"a second env cannot be made while one is open: {subject.second_fails.error}"
+        fix = "train with one env at a time: --agent.num-envs 1, or agent=AgentConfig(num_envs=1)"
+        yield Problem(check="instances", what=what, fix=fix, severity="advice")
+        return
     actions = _actions(subject)
     env, other_env = subject.used, subject.env()
     alone, again = (_two_episodes(subject, env, subject.seed, actions, number)[0] for number in (1, 2))

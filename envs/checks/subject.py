@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit
 
 from .layers import layers, method_of, without_guards
 from .problem import EnvRaised, call
-from .record import Array, Episode, Policy, holder, play_on, replayer, start_episode, walker
+from .record import Array, Episode, Policy, finite_bounds, holder, play_on, replayer, start_episode, walker
 from .steering import nearest_to_goal, steering
 from .transitions import Transitions, number_or_none, stack, states_and_goals, success_flag
 
 NUM_WALKS = 12  # resets enough to see whether goals vary
 NUM_SEEDS = 60  # looked through for starts near their goals
+NUM_HELD, HELD_STEPS = 8, 200  # episodes of one push each, and their length at most
 LONGEST_EPISODE = 10_000  # steps; an episode that is not over by then never ends
 
 
@@ -44,11 +47,30 @@ class Subject:
     ) -> None:
         self.make, self.make_batch, self.steps, self.seed = make, make_batch, steps, seed
         self.is_odd = False  # said by the check of the calls: answers then go through `Mended`
+        self.second_fails: EnvRaised | None = None  # what making a second env raises while the first is open
         self._made: list[gym.Env] = []
+        self._mended = False  # is `used` made after it was found odd?
+        self._first, self._used = self._two()
 
-    def env(self) -> gym.Env:
-        """A fresh env without the wrappers of `gym.make` that raise or warn before a check sees what the env returned."""
-        env = without_guards(call("making the env", self.make), mend=self.is_odd)
+    def _two(self) -> tuple[gym.Env, gym.Env]:
+        """Two envs; one and the same where no second can be made while the first is open."""
+        first = self.env()
+        try:
+            return first, self.env()
+        except EnvRaised as error:
+            self.close()
+            alone = self.env()  # EnvRaised, if that cannot be made either
+            self.second_fails = error
+            return alone, alone
+
+    def env(self, as_written: bool = False) -> gym.Env:
+        """A fresh env without the wrappers of `gym.make` that raise or warn before a check sees what the env returned.
+
+        Where there can be but one, the one before is closed.
+        """
+        if self.second_fails is not None:
+            self.close()
+        env = without_guards(call("making the env", self.make), mend=self.is_odd and not as_written)
         self._made.append(env)
         return env
 
@@ -58,16 +80,25 @@ class Subject:
                 env.close()
             except Exception:
                 continue  # reported by the check of close
+        self._made.clear()
 
-    @cached_property
+    def _open(self, env: gym.Env) -> gym.Env:
+        """It, or where there can be but one, that one."""
+        if self.second_fails is None:
+            return env
+        return self._made[-1] if self._made else self.env()
+
+    @property
     def first(self) -> gym.Env:
         """For looking at, and for the check of the calls."""
-        return self.env()
+        return self._open(self._first)
 
-    @cached_property
+    @property
     def used(self) -> gym.Env:
         """For all that begins with a reset and needs no fresh env: some take long to make."""
-        return self.env()
+        if self.is_odd and not self._mended:
+            self._used, self._mended = self.env(), True
+        return self._open(self._used)
 
     @property
     def has_time_limit(self) -> bool:
@@ -133,9 +164,13 @@ class Subject:
         others[2::3] = table.desired[rows[::-1]][2::3]
         return achieved, others
 
-    @cached_property
+    @property
     def judge(self) -> gym.Env:
         """An env that is not stepped, in an episode of its own: a reward that reads the env's state gives itself away."""
+        return self.first if self.second_fails is not None else self._judge
+
+    @cached_property
+    def _judge(self) -> gym.Env:
         env = self.env() if self.is_odd else self.first
         start_episode(env, self.seed + 1)
         return env
@@ -190,6 +225,23 @@ class Subject:
         return self.rewards(achieved, desired) == self.success_value
 
     @cached_property
+    def held(self) -> list[Episode]:
+        """Episodes of one push each, held to the end, as far as the env plays them: what is far is reached so, if at all."""
+        space = self.used.action_space
+        if not isinstance(space, spaces.Box):
+            return []
+        low, high = finite_bounds(space)
+        sides = np.array(list(product((0, 1), repeat=low.size))) if low.size <= 3 else None
+        if sides is None:
+            sides = np.random.default_rng(self.seed).integers(0, 2, (NUM_HELD, low.size))
+        episodes: list[Episode] = []
+        for number, side in enumerate(sides):
+            push = (low + side.reshape(low.shape) * (high - low)).astype(space.dtype)
+            with suppress(EnvRaised):  # reported by the check of the actions
+                self._play(self.used, episodes, _held(push), HELD_STEPS, self.seed + number)
+        return episodes
+
+    @cached_property
     def reached_at_step(self) -> Array | None:
         """(N,) for the transitions: by the rewards, or where they are dense by the env's own success flag."""
         table = self.transitions
@@ -198,6 +250,14 @@ class Subject:
         if reached is None and flags and None not in flags:
             return np.array(flags, dtype=bool)
         return reached
+
+    def held_goals(self) -> list[tuple[Array, Array]]:
+        """Of the held episodes, (T + 1, S) observations and (T + 1, G) achieved goals, where well-formed."""
+        return [pair for episode in self.held if (pair := states_and_goals(episode)) is not None]
+
+
+def _held(push: Array) -> Policy:
+    return lambda observation, number: push
 
 
 @contextmanager

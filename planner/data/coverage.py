@@ -10,7 +10,8 @@ from ..goal_space import GoalSpace
 Array = NDArray[np.floating]
 
 _FINEST = 1e-4  # of the visited range: the shortest stride in which a line is looked at
-_COARSEST = 0.5  # moves: along one entry visits are so dense that a line in strides of theirs would have thousands of points
+_OF_A_MOVE, _ALONG_ONE = 0.25, 0.5  # a shorter stride tells of nothing that stops a move; of goals of one entry
+_AT_ONCE = 2**20  # positions along lines: bounds memory
 LINE_SLACK = 2.0  # of `contains`, for lines: they meet places where the agent was seldom, too
 _NEIGHBOURS = 8  # visited places that lie, in the median, within the distance at which a place counts as visited
 
@@ -28,7 +29,8 @@ class Coverage:
         gaps = self._tree.query(some, k=_NEIGHBOURS)[0][:, -1]  # inf if there are fewer
         self.spacing = float(np.median(gaps[np.isfinite(gaps)])) if np.isfinite(gaps).any() else 0.0
         span = float(np.ptp(self.space.relative(places), axis=0).max())
-        least = _COARSEST * space.move if space is not None and space.size == 1 else 0.0
+        share = _ALONG_ONE if self.space.size == 1 else _OF_A_MOVE
+        least = share * self.space.move if space is not None else 0.0
         self._stride = max(self.spacing, _FINEST * span, least, 1e-12)
 
     @property
@@ -86,6 +88,11 @@ class Coverage:
         """
         offsets = self.space.offsets(starts, ends)
         strides = np.ceil(np.linalg.norm(self.space.relative(offsets), axis=1) / self._stride).astype(int)
+        firsts = np.flatnonzero(np.diff(np.cumsum(strides + 2) // _AT_ONCE)) + 1
+        parts = zip(*(np.split(values, firsts) for values in (starts, offsets, strides)), strict=True)
+        return np.concatenate([self._contains(*part) for part in parts])
+
+    def _contains(self, starts: Array, offsets: Array, strides: NDArray[np.intp]) -> NDArray[np.bool_]:
         held = np.ones(len(starts), dtype=bool)
         for part in (8, 1):  # every eighth place first: most of the lines that are not open end there
             rows = np.flatnonzero(held)

@@ -23,6 +23,7 @@ _SIDE, _WIDEST_SIDE = 0.3, 1.0
 _MOST_CELLS = 1_000_000
 _FINER = 3  # looks at a cell along each side, to tell where nobody has been
 _WIDEST_GAP = 1.5  # where visits are farther apart than this, they are taken to be no farther [typical moves]
+_END = 1.5  # typical moves by which a barrier may go on beyond where it was told: round its end all pass
 _WALL = 1e6  # costs of a unit of length where nobody has been
 _SHORTEST_PIECE = 16  # points of a line that a chord takes the place of
 _ROUNDS = 2  # once through all lengths of pieces, and once again
@@ -54,9 +55,12 @@ class OccupancyGrid:
         finer = side / _FINER
         points = low + finer * np.moveaxis(np.indices(_FINER * shape), 0, -1)
         been = _been(visited, visited.space.absolute(points), finer, _WIDEST_GAP * move)
-        been[been] = ~visited.on_barrier(visited.space.absolute(points[been]))
+        barred = been & visited.on_barrier(visited.space.absolute(points))
+        been &= ~barred
         middle = tuple([slice(None, None, _FINER)] * len(shape))
         clear = _depths(been, finer)[middle] - LINE_SLACK * visited.spacing
+        if barred.any():
+            clear = np.minimum(clear, _depths(~barred, finer)[middle] - _END * move)
         costs = 1 + weight * np.clip(1 - clear / clearance, 0, 1) ** 2
         return cls(np.where(been[middle], costs, _WALL), low, side)
 

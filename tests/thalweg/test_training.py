@@ -1,5 +1,7 @@
 """What a training does before its first step, and where it is taken up again."""
 
+from types import SimpleNamespace
+
 import gymnasium as gym
 import pytest
 import torch
@@ -9,8 +11,10 @@ import thalweg
 from thalweg import training
 from thalweg.agents.config import AgentConfig
 from thalweg.envs.guard import EnvError
+from thalweg.evaluation import EvaluatedRun
 from thalweg.planner.energy.config import EnergyConfig
 from thalweg.planner.errors import UsageError
+from thalweg.planner.evaluation.evaluation_folder import EPISODES_AT_ONCE
 from thalweg.planner.storage import json_to_bytes, stored_names, write_files
 
 SMALL = AgentConfig(num_envs=2, warmup_steps=100, hidden=(8,))
@@ -119,3 +123,10 @@ def test_callbacks_and_loggers_of_stable_baselines3_are_taken_as_they_come(tmp_p
     assert asked and "rollout/success_rate" in (tmp_path / "progress.csv").read_text().splitlines()[0]
     assert torch.get_num_threads() == 2
     torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(("num_envs", "only_one", "expected"), [(1, False, 1), (16, True, 1), (16, False, EPISODES_AT_ONCE)])
+def test_who_trained_with_one_env_at_a_time_is_evaluated_so(num_envs, only_one, expected):
+    """Of some simulators there can be no second."""
+    run = SimpleNamespace(config={"agent": {"num_envs": num_envs}}, envs=SimpleNamespace(only_one=only_one))
+    assert EvaluatedRun(run).at_once == expected

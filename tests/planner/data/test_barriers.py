@@ -117,3 +117,15 @@ def test_a_pane_is_a_wall_to_routes(parted, barred):
     heights = np.linspace(0.1, 0.6, 20)
     assert not cells.contains(np.column_stack([np.full(20, 0.5), heights])).any()
     assert cells.contains(np.column_stack([np.full(20, 0.4), heights])).mean() > 0.9
+
+
+def test_routes_keep_off_the_end_of_a_pane_which_nobody_can_tell(parted, barred):
+    """Beyond where it was told a barrier may go on for some steps: there it costs as much as beside a wall."""
+    goals = goals_of(parted).astype(np.float64)
+    cells, without = (
+        OccupancyGrid.over(Coverage(goals, given), goals, MOVE, 2 * MOVE, 6.0) for given in (barred, np.zeros(len(goals), bool))
+    )
+    end = np.array([[[0.5, TOP - 0.5 * MOVE], [0.5, TOP - 0.4 * MOVE]]])
+    far = np.array([[[0.5, TOP + 8 * MOVE], [0.5, TOP + 8.1 * MOVE]]])
+    assert cells.contains(end).all() and cells.cost_of(end)[0] > 3 * without.cost_of(end)[0]
+    assert cells.cost_of(far)[0] == pytest.approx(without.cost_of(far)[0])

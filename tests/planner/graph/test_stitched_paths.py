@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import dijkstra
 
+from thalweg.planner.data import coverage
 from thalweg.planner.data.coverage import Coverage
 from thalweg.planner.data.points import farthest_points, resample_by_arc_length, spread_points
 from thalweg.planner.data.trajectories import GoalEntries, Trajectory, pack_trajectories, unpack_trajectories
+from thalweg.planner.goal_space import GoalSpace
 from thalweg.planner.graph.stitched_paths import hindsight_paths, stitched_paths, straightened, training_paths
 
 
@@ -33,6 +35,23 @@ class Everywhere:
 
     def on_barrier(self, places):
         return np.zeros(len(places), dtype=bool)
+
+
+def test_many_lines_are_asked_part_by_part(monkeypatch):
+    visited = Coverage(square_without(0.4, 0.6))
+    starts, ends = np.random.default_rng(0).random((2, 300, 2))
+    at_once = visited.contains_lines(starts, ends)
+    monkeypatch.setattr(coverage, "_AT_ONCE", 64)
+    assert np.array_equal(visited.contains_lines(starts, ends), at_once) and 0 < at_once.mean() < 1
+    assert visited.contains_lines(starts[:0], ends[:0]).shape == (0,)
+
+
+def test_lines_are_asked_no_more_finely_than_moves(monkeypatch):
+    """Where goals have one entry visits lie closer than anything that could stop a move."""
+    asked = []
+    visited = Coverage(np.linspace(0, 1, 10_000)[:, None], space=GoalSpace(1, units=(0.1,)))
+    monkeypatch.setattr(visited, "is_open", lambda places: asked.append(len(places)) or np.ones(len(places), dtype=bool))
+    assert visited.contains_lines(np.array([[0.0]]), np.array([[1.0]])).all() and sum(asked) < 60
 
 
 def line(start, end, count):
